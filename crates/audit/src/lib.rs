@@ -1,0 +1,1 @@
+//! From an event offered to an event proved: admission, sequencing, query, verification.

@@ -1,0 +1,85 @@
+//! The command line: global flags, the table of commands, and the dispatch.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::cmd::Context;
+use crate::failure::{Failure, Outcome};
+use crate::home::Home;
+use crate::output::Output;
+
+/// Keep the chain of custody of a Go service.
+#[derive(Parser)]
+#[command(name = "custody", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct Global {
+    /// Home folder (keys, trust, ledger)
+    #[arg(long, global = true, env = "CUSTODY_HOME", value_name = "DIR", help_heading = "Global options")]
+    home: Option<PathBuf>,
+    /// Print JSON: one document, or one line each where there are many
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// No progress and no remarks on stderr; errors still show
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the completion script of a shell
+    #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    #[command(after_help = "Examples:\n  $ custody man man1")]
+    Man {
+        /// The folder; made when it is missing
+        dir: PathBuf,
+    },
+}
+
+/// Parses, dispatches, and turns the outcome into an exit code.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print(); // a closed stderr leaves nobody to tell
+            // clap's own codes are 0 (help, version) and 2 (usage), the same as ours.
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    let json = cli.global.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    let output = Output { json: cli.global.json, quiet: cli.global.quiet };
+    let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
+    let _ = &context;
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
+            output.text(&String::from_utf8_lossy(&script))
+        }
+        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
+            Failure::environment(
+                anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
+            )
+        }),
+    }
+}

@@ -1,0 +1,12 @@
+//! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
+
+use crate::home::Home;
+use crate::output::Output;
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// The home that the flags and the environment name; it may not exist yet.
+    pub(crate) home: Home,
+    /// How to print.
+    pub(crate) output: Output,
+}

@@ -1,0 +1,76 @@
+//! How a command ends: exit codes, and errors as a person reads them.
+//!
+//! 0 it holds · 1 what was checked does not hold · 2 the input or the usage is wrong · 3 it cannot be done here.
+
+use std::process::ExitCode;
+
+/// Why a command did not end with 0. Each command sorts its errors into one of these, with the mend where one is
+/// known; only this file renders them.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// What was checked does not hold: mismatch, denial, unknown signer, alert.
+    Finding,
+    /// The input or the usage is wrong.
+    Input,
+    /// It cannot be done here: privilege, kernel, platform, unreachable service.
+    Environment,
+}
+
+/// The result of every command.
+pub(crate) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// Exit code 1: what was checked does not hold.
+    pub(crate) fn finding(error: impl Into<anyhow::Error>) -> Self {
+        Self { kind: Kind::Finding, error: error.into(), hint: None }
+    }
+
+    /// Exit code 2: the input or the usage is wrong.
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self { kind: Kind::Input, error: error.into(), hint: None }
+    }
+
+    /// Exit code 3: it cannot be done here.
+    pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self { kind: Kind::Environment, error: error.into(), hint: None }
+    }
+
+    /// Adds the mend: one line, what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn code(&self) -> u8 {
+        match self.kind {
+            Kind::Finding => 1,
+            Kind::Input => 2,
+            Kind::Environment => 3,
+        }
+    }
+
+    /// Prints the error on stderr (as one JSON document when `json`) and gives the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        let causes: Vec<String> = self.error.chain().map(ToString::to_string).collect();
+        if json {
+            let document = serde_json::json!({
+                "error": causes.join(": "), "code": self.code(), "hint": self.hint,
+            });
+            eprintln!("{document}");
+        } else {
+            eprintln!("error: {}", causes.join(": "));
+            if let Some(hint) = &self.hint {
+                eprintln!("\nhint: {hint}");
+            }
+        }
+        ExitCode::from(self.code())
+    }
+}

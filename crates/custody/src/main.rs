@@ -1,0 +1,12 @@
+//! The chain of custody of a Go service: one binary, many nouns.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod cmd;
+mod failure;
+mod home;
+mod output;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

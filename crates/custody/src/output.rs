@@ -1,0 +1,87 @@
+//! What a command prints: data on stdout, everything else on stderr; quiet about a broken pipe.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+
+/// How this run prints, from the global flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// `--json`: one document, or JSON Lines where there are many.
+    pub(crate) json: bool,
+    /// `--quiet`: no progress, no remarks.
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    /// Prints `text` to stdout as it is, for people.
+    pub(crate) fn text(self, text: &str) -> Outcome {
+        write_stdout(text.as_bytes())
+    }
+
+    /// Prints one JSON document, on one line, to stdout.
+    pub(crate) fn json_line(self, value: &impl Serialize) -> Outcome {
+        let mut line = serde_json::to_vec(value).map_err(Failure::input)?;
+        line.push(b'\n');
+        write_stdout(&line)
+    }
+
+    /// Prints `value` as JSON, or what `text` makes of it, as the flags say.
+    pub(crate) fn show<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+        if self.json { self.json_line(value) } else { self.text(&text(value)) }
+    }
+
+    /// A remark on stderr, unless `--quiet`.
+    pub(crate) fn remark(self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}"); // nobody left to tell
+        }
+    }
+
+    /// A progress bar over `total` bytes; drawn only on a terminal, only after the first second.
+    pub(crate) fn bytes_bar(self, total: Option<u64>, what: &str) -> ProgressBar {
+        let style = match total {
+            Some(_) => "{msg} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+            None => "{msg} {spinner} {bytes} {binary_bytes_per_sec}",
+        };
+        self.bar(total, style, what)
+    }
+
+    /// A progress bar over `total` things.
+    pub(crate) fn count_bar(self, total: Option<u64>, what: &str) -> ProgressBar {
+        let style = match total {
+            Some(_) => "{msg} [{wide_bar}] {pos}/{len} {eta}",
+            None => "{msg} {spinner} {pos}",
+        };
+        self.bar(total, style, what)
+    }
+
+    fn bar(self, total: Option<u64>, style: &str, what: &str) -> ProgressBar {
+        let target = if self.quiet || !io::stderr().is_terminal() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(8)
+        };
+        let bar = ProgressBar::with_draw_target(total, target);
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_secs(1));
+        bar
+    }
+}
+
+/// A reader that closed its end (`custody … | head`) is not an error.
+fn write_stdout(bytes: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => Err(Failure::environment(anyhow::Error::from(e).context("cannot write to stdout"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,1 @@
+//! The compliance event: its schema, its catalogue of actions, its canonical form.

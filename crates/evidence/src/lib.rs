@@ -1,0 +1,1 @@
+//! Hashes directories and archives without unpacking them.

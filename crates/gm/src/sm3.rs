@@ -1,0 +1,141 @@
+//! SM3, GB/T 32905-2016 (also ISO/IEC 10118-3:2018 §17). Portable; the clause numbers are the standard's.
+
+/// Initial value, §4.1.
+const IV: [u32; 8] =
+    [0x7380_166f, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d, 0xb0fb_0e4e];
+
+/// The round constant `T_j` of §4.2, already rotated left by `j` as §5.3.3 uses it.
+const T: [u32; 64] = {
+    let mut table = [0u32; 64];
+    let mut j = 0;
+    while j < 64 {
+        let base: u32 = if j < 16 { 0x79cc_4519 } else { 0x7a87_9d8a };
+        table[j] = base.rotate_left(j as u32 % 32);
+        j += 1;
+    }
+    table
+};
+
+const BLOCK: usize = 64;
+
+/// The SM3 hash of a stream: 32 bytes, in the byte order the standard prints.
+#[derive(Clone)]
+pub struct Sm3 {
+    state: [u32; 8],
+    partial: [u8; BLOCK],
+    filled: usize,
+    /// Bytes taken so far; the standard bounds a message at 2^64 bits (§5.2).
+    length: u64,
+}
+
+impl Default for Sm3 {
+    fn default() -> Self {
+        Self { state: IV, partial: [0; BLOCK], filled: 0, length: 0 }
+    }
+}
+
+impl Sm3 {
+    /// A hasher that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        self.length = self.length.wrapping_add(bytes.len() as u64);
+        if self.filled > 0 {
+            let take = bytes.len().min(BLOCK - self.filled);
+            self.partial[self.filled..self.filled + take].copy_from_slice(&bytes[..take]);
+            self.filled += take;
+            bytes = &bytes[take..];
+            if self.filled < BLOCK {
+                return;
+            }
+            compress(&mut self.state, &self.partial);
+            self.filled = 0;
+        }
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        for block in blocks {
+            compress(&mut self.state, block);
+        }
+        self.partial[..rest.len()].copy_from_slice(rest);
+        self.filled = rest.len();
+    }
+
+    /// The digest of everything taken so far. Padding is §5.2: one bit, zeroes, the length in bits.
+    #[must_use]
+    pub fn finalize(mut self) -> [u8; 32] {
+        let bits = self.length.wrapping_mul(8);
+        let mut tail = [0u8; 2 * BLOCK];
+        tail[..self.filled].copy_from_slice(&self.partial[..self.filled]);
+        tail[self.filled] = 0x80;
+        let end = if self.filled < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
+        tail[end - 8..end].copy_from_slice(&bits.to_be_bytes());
+        for block in tail[..end].as_chunks::<BLOCK>().0 {
+            compress(&mut self.state, block);
+        }
+        let mut out = [0u8; 32];
+        for (bytes, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
+            *bytes = word.to_be_bytes();
+        }
+        out
+    }
+
+    /// The digest of one buffer.
+    #[must_use]
+    pub fn digest(bytes: &[u8]) -> [u8; 32] {
+        let mut hasher = Self::new();
+        hasher.update(bytes);
+        hasher.finalize()
+    }
+}
+
+/// Permutation P0 of §4.4.
+#[inline(always)]
+const fn p0(x: u32) -> u32 {
+    x ^ x.rotate_left(9) ^ x.rotate_left(17)
+}
+
+/// Permutation P1 of §4.4.
+#[inline(always)]
+const fn p1(x: u32) -> u32 {
+    x ^ x.rotate_left(15) ^ x.rotate_left(23)
+}
+
+/// The compression function of §5.3.3 over the message expansion of §5.3.2.
+fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
+    let mut w = [0u32; 68];
+    for (word, bytes) in w.iter_mut().zip(block.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+    for j in 16..68 {
+        w[j] = p1(w[j - 16] ^ w[j - 9] ^ w[j - 3].rotate_left(15)) ^ w[j - 13].rotate_left(7) ^ w[j - 6];
+    }
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    macro_rules! round {
+        ($j:expr, $ff:expr, $gg:expr) => {{
+            let a12 = a.rotate_left(12);
+            let ss1 = a12.wrapping_add(e).wrapping_add(T[$j]).rotate_left(7);
+            let tt1 = $ff.wrapping_add(d).wrapping_add(ss1 ^ a12).wrapping_add(w[$j] ^ w[$j + 4]);
+            let tt2 = $gg.wrapping_add(h).wrapping_add(ss1).wrapping_add(w[$j]);
+            d = c;
+            c = b.rotate_left(9);
+            b = a;
+            a = tt1;
+            h = g;
+            g = f.rotate_left(19);
+            f = e;
+            e = p0(tt2);
+        }};
+    }
+    for j in 0..16 {
+        round!(j, (a ^ b ^ c), (e ^ f ^ g));
+    }
+    for j in 16..64 {
+        round!(j, ((a & b) | (a & c) | (b & c)), ((e & f) | (!e & g)));
+    }
+    for (old, new) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *old ^= new;
+    }
+}

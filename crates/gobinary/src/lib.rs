@@ -1,0 +1,1 @@
+//! Go executables: build information, function tables, hardening facts.

@@ -1,0 +1,1 @@
+//! Durable sequencing of leaves: write-ahead log, tiles, checkpoints, recovery.

@@ -1,0 +1,1 @@
+//! The artefact tree, its statement, and the comparison of two trees.

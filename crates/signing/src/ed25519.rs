@@ -1,0 +1,170 @@
+//! Ed25519 (RFC 8032), keys as PKCS #8 PEM (RFC 8410) so that `openssl pkey` reads them.
+
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::{Algorithm, KeyId, Signer, SigningError, Verifier};
+
+/// A private key. Its bytes are wiped when it is dropped, and it has no `Debug` that shows them.
+pub struct Ed25519Signer {
+    key: SigningKey,
+}
+
+impl Ed25519Signer {
+    /// A new key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// When the operating system has none to give.
+    pub fn generate() -> Result<Self, SigningError> {
+        let mut seed = Zeroizing::new([0u8; 32]);
+        getrandom::fill(seed.as_mut())
+            .map_err(|e| SigningError::KeyUnavailable { key: "new".into(), why: e.to_string() })?;
+        Ok(Self { key: SigningKey::from_bytes(&seed) })
+    }
+
+    /// Reads `-----BEGIN PRIVATE KEY-----` (PKCS #8).
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when it is not an Ed25519 key in PKCS #8 PEM.
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, SigningError> {
+        SigningKey::from_pkcs8_pem(pem)
+            .map(|key| Self { key })
+            .map_err(|e| SigningError::malformed("Ed25519 private key", e.to_string()))
+    }
+
+    /// Writes PKCS #8 PEM, with Unix line ends.
+    ///
+    /// # Errors
+    /// Never for a key that was made or read here; the encoder's error otherwise.
+    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, SigningError> {
+        self.key
+            .to_pkcs8_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF)
+            .map_err(|e| SigningError::malformed("Ed25519 private key", e.to_string()))
+    }
+
+    /// The verifier of this key's signatures.
+    #[must_use]
+    pub fn verifier(&self) -> Ed25519Verifier {
+        Ed25519Verifier { key: self.key.verifying_key() }
+    }
+}
+
+impl Signer for Ed25519Signer {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Ed25519
+    }
+
+    fn key_id(&self) -> KeyId {
+        self.verifier().key_id()
+    }
+
+    fn public_key_der(&self) -> Vec<u8> {
+        self.verifier().to_spki_der()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        Ok(self.key.sign(message).to_bytes().to_vec())
+    }
+}
+
+/// A public key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ed25519Verifier {
+    key: VerifyingKey,
+}
+
+impl Ed25519Verifier {
+    /// Reads `-----BEGIN PUBLIC KEY-----` (`SubjectPublicKeyInfo`).
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when it is not an Ed25519 key.
+    pub fn from_spki_pem(pem: &str) -> Result<Self, SigningError> {
+        VerifyingKey::from_public_key_pem(pem)
+            .map(|key| Self { key })
+            .map_err(|e| SigningError::malformed("Ed25519 public key", e.to_string()))
+    }
+
+    /// Reads the 32 bytes of RFC 8032 §5.1.5.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when they are not a point of the curve.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SigningError> {
+        VerifyingKey::from_bytes(bytes)
+            .map(|key| Self { key })
+            .map_err(|e| SigningError::malformed("Ed25519 public key", e.to_string()))
+    }
+
+    /// The 32 bytes of RFC 8032 §5.1.5.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
+    /// `SubjectPublicKeyInfo` in DER (RFC 8410 §4).
+    #[must_use]
+    pub fn to_spki_der(&self) -> Vec<u8> {
+        /// SEQUENCE { SEQUENCE { OID 1.3.101.112 } BIT STRING (33 bytes, no unused bits) }.
+        const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        [PREFIX.as_slice(), self.key.as_bytes()].concat()
+    }
+
+    /// `SubjectPublicKeyInfo` in PEM, with Unix line ends.
+    ///
+    /// # Errors
+    /// Never for a key that was read here; the encoder's error otherwise.
+    pub fn to_spki_pem(&self) -> Result<String, SigningError> {
+        self.key
+            .to_public_key_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF)
+            .map_err(|e| SigningError::malformed("Ed25519 public key", e.to_string()))
+    }
+}
+
+impl Verifier for Ed25519Verifier {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Ed25519
+    }
+
+    fn key_id(&self) -> KeyId {
+        KeyId::of_spki(&self.to_spki_der())
+    }
+
+    /// Strict verification: small-order keys and non-canonical encodings, which RFC 8032 leaves open, are refused.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SigningError> {
+        let bad = || SigningError::BadSignature { key: self.key_id().to_string() };
+        let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| bad())?;
+        self.key.verify_strict(message, &signature).map_err(|_| bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8032 §7.1, test 2.
+    #[test]
+    fn rfc_8032_vector() {
+        let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let signer = Ed25519Signer { key: SigningKey::from_bytes(&seed.try_into().unwrap()) };
+        let expected = hex(concat!(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da",
+            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        ));
+        assert_eq!(signer.sign(&[0x72]).unwrap(), expected);
+        signer.verifier().verify(&[0x72], &expected).unwrap();
+        assert!(signer.verifier().verify(&[0x73], &expected).is_err());
+    }
+
+    #[test]
+    fn keys_survive_pem() {
+        let signer = Ed25519Signer::generate().unwrap();
+        let again = Ed25519Signer::from_pkcs8_pem(&signer.to_pkcs8_pem().unwrap()).unwrap();
+        assert_eq!(again.key_id(), signer.key_id());
+        let public = signer.verifier();
+        assert_eq!(Ed25519Verifier::from_spki_pem(&public.to_spki_pem().unwrap()).unwrap(), public);
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    }
+}

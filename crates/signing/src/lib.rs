@@ -1,0 +1,92 @@
+//! Signers and verifiers, DSSE envelopes and signed notes.
+//!
+//! Everything in Custody that is signed (seals, checkpoints, patches) is signed through the two traits here, so
+//! that a key in a file, a token or another algorithm is one more implementation and nothing else.
+//! Pure: the only thing taken from outside is randomness for a new key.
+#![forbid(unsafe_code)]
+
+pub mod dsse;
+pub mod ed25519;
+pub mod note;
+
+mod error;
+
+pub use ed25519::{Ed25519Signer, Ed25519Verifier};
+pub use error::SigningError;
+
+/// The signature algorithms that Custody knows by name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Ed25519, RFC 8032.
+    #[serde(rename = "ed25519")]
+    Ed25519,
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ed25519 => "ed25519",
+        })
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of a public key's `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7): the same
+/// string that `openssl pkey -pubin -outform DER | sha256sum` prints. Names a key everywhere.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The id of the key whose `SubjectPublicKeyInfo` is `der`.
+    #[must_use]
+    pub fn of_spki(der: &[u8]) -> Self {
+        use sha2::Digest as _;
+        use std::fmt::Write as _;
+        let digest = sha2::Sha256::digest(der);
+        Self(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            text
+        }))
+    }
+
+    /// The 64 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something that signs: a key in a file, later a token.
+pub trait Signer: Send + Sync {
+    /// The algorithm of the signatures it makes.
+    fn algorithm(&self) -> Algorithm;
+    /// The key's id.
+    fn key_id(&self) -> KeyId;
+    /// The public key as `SubjectPublicKeyInfo` DER.
+    fn public_key_der(&self) -> Vec<u8>;
+    /// A signature of the whole message, in the algorithm's usual raw encoding (Ed25519: 64 bytes).
+    ///
+    /// # Errors
+    /// When the key cannot be used at this moment (a token that was pulled out).
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
+}
+
+/// Something that checks signatures of one public key.
+pub trait Verifier: Send + Sync {
+    /// The algorithm of the signatures it checks.
+    fn algorithm(&self) -> Algorithm;
+    /// The key's id.
+    fn key_id(&self) -> KeyId;
+    /// Whether `signature` is one of `message` by this key.
+    ///
+    /// # Errors
+    /// [`SigningError::BadSignature`] when it is not.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SigningError>;
+}

@@ -1,0 +1,204 @@
+//! Signed notes, c2sp.org/signed-note: text, an empty line, and signature lines. Checkpoints are such notes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::Digest as _;
+
+use crate::{Ed25519Signer, Ed25519Verifier, Signer as _, SigningError, Verifier as _};
+
+/// Signature type byte of Ed25519 in the key hash and in verifier keys (c2sp.org/signed-note, "Signature types").
+const TYPE_ED25519: u8 = 0x01;
+/// A note longer than this is refused before it is read (checkpoints are a few hundred bytes).
+pub const MAX_NOTE: usize = 1 << 20;
+/// More signature lines than this are refused.
+pub const MAX_SIGNATURES: usize = 100;
+
+/// A key that signs notes under a name.
+pub struct NoteSigner {
+    name: String,
+    key: Ed25519Signer,
+}
+
+/// A named public key: `<name>+<key hash>+<base64(type ‖ key)>`, the form that Go's `note.NewVerifier` reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NoteVerifier {
+    name: String,
+    key: Ed25519Verifier,
+}
+
+/// A note whose text was signed by a key the caller named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenedNote {
+    /// The text, with its final newline.
+    pub text: String,
+    /// Names of the trusted keys whose signature holds, in the order of the lines.
+    pub signed_by: Vec<String>,
+}
+
+fn check_name(name: &str) -> Result<(), SigningError> {
+    if name.is_empty() || name.contains('+') || name.chars().any(char::is_whitespace) {
+        return Err(SigningError::malformed(
+            "note key name",
+            "it must be non-empty, without spaces and without `+`",
+        ));
+    }
+    Ok(())
+}
+
+/// First four bytes of SHA-256(name ‖ LF ‖ type ‖ key).
+fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
+    let digest = sha2::Sha256::new()
+        .chain_update(name.as_bytes())
+        .chain_update([b'\n', TYPE_ED25519])
+        .chain_update(key)
+        .finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+impl NoteSigner {
+    /// Binds a key to the name it signs under.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when the name is empty or holds a space or a `+`.
+    pub fn new(name: impl Into<String>, key: Ed25519Signer) -> Result<Self, SigningError> {
+        let name = name.into();
+        check_name(&name)?;
+        Ok(Self { name, key })
+    }
+
+    /// The name that stands in the signature line.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The verifier of this signer's notes.
+    #[must_use]
+    pub fn verifier(&self) -> NoteVerifier {
+        NoteVerifier { name: self.name.clone(), key: self.key.verifier() }
+    }
+
+    /// The signed note of `text`, which must end in a newline and hold no empty line at its end.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when the text is not one that a note can carry.
+    pub fn sign(&self, text: &str) -> Result<String, SigningError> {
+        if !text.ends_with('\n') {
+            return Err(SigningError::malformed("note text", "it must end in a newline"));
+        }
+        if text.chars().any(|c| c != '\n' && c.is_ascii_control()) {
+            return Err(SigningError::malformed("note text", "it holds a control character"));
+        }
+        let mut line = key_hash(&self.name, &self.key.verifier().to_bytes()).to_vec();
+        line.extend(self.key.sign(text.as_bytes())?);
+        Ok(format!("{text}\n\u{2014} {} {}\n", self.name, STANDARD.encode(line)))
+    }
+}
+
+impl NoteVerifier {
+    /// Binds a public key to its name.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when the name is empty or holds a space or a `+`.
+    pub fn new(name: impl Into<String>, key: Ed25519Verifier) -> Result<Self, SigningError> {
+        let name = name.into();
+        check_name(&name)?;
+        Ok(Self { name, key })
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when a part is missing, not Ed25519, or the hash does not belong to the key.
+    pub fn parse(text: &str) -> Result<Self, SigningError> {
+        let bad = |why: &str| SigningError::malformed("note verifier key", why);
+        let mut parts = text.trim().splitn(3, '+');
+        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(bad("it is not `name+hash+key`"));
+        };
+        let key = STANDARD.decode(key).map_err(|_| bad("the key is not base64"))?;
+        let Some((&TYPE_ED25519, key)) = key.split_first() else {
+            return Err(bad("it is not an Ed25519 key"));
+        };
+        let key: [u8; 32] = key.try_into().map_err(|_| bad("the key is not 32 bytes long"))?;
+        let expected: String = key_hash(name, &key).iter().map(|b| format!("{b:02x}")).collect();
+        if !hash.eq_ignore_ascii_case(&expected) {
+            return Err(bad("the hash does not belong to the key"));
+        }
+        Self::new(name, Ed25519Verifier::from_bytes(&key)?)
+    }
+
+    /// The name that stands in the signature line.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens a note that must carry a signature by this key.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(&self, note: &str) -> Result<OpenedNote, SigningError> {
+        open(note, std::slice::from_ref(self))
+    }
+}
+
+impl std::fmt::Display for NoteVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = self.key.to_bytes();
+        let hash = u32::from_be_bytes(key_hash(&self.name, &key));
+        let encoded = STANDARD.encode([&[TYPE_ED25519], key.as_slice()].concat());
+        write!(f, "{}+{hash:08x}+{encoded}", self.name)
+    }
+}
+
+/// Opens a note: at least one line must be by a trusted key, and every line that names one must verify.
+///
+/// # Errors
+/// [`SigningError::Malformed`], [`SigningError::BadSignature`] or [`SigningError::NoTrustedSignature`].
+pub fn open(note: &str, trusted: &[NoteVerifier]) -> Result<OpenedNote, SigningError> {
+    let bad = |why: &str| SigningError::malformed("signed note", why);
+    if note.len() > MAX_NOTE {
+        return Err(bad("it is larger than 1 MiB"));
+    }
+    if note.chars().any(|c| c != '\n' && c.is_ascii_control()) {
+        return Err(bad("it holds a control character"));
+    }
+    let split = note.rfind("\n\n").ok_or_else(|| bad("no empty line before the signatures"))?;
+    let (text, signatures) = (&note[..=split], &note[split + 2..]);
+    if !signatures.ends_with('\n') {
+        return Err(bad("the last signature line has no end"));
+    }
+    let mut signed_by: Vec<String> = Vec::new();
+    let mut signers = Vec::new();
+    for (count, line) in signatures.lines().enumerate() {
+        if count >= MAX_SIGNATURES {
+            return Err(bad("it has more than 100 signatures"));
+        }
+        let (name, blob) = line
+            .strip_prefix("\u{2014} ")
+            .and_then(|rest| rest.split_once(' '))
+            .ok_or_else(|| bad("a signature line is not `— name base64`"))?;
+        let blob = STANDARD.decode(blob).map_err(|_| bad("a signature is not base64"))?;
+        if blob.len() < 5 {
+            return Err(bad("a signature is too short"));
+        }
+        signers.push(name.to_owned());
+        let (hash, signature) = blob.split_at(4);
+        let known = trusted.iter().find(|v| v.name == name && key_hash(name, &v.key.to_bytes()) == hash);
+        if let Some(verifier) = known {
+            verifier
+                .key
+                .verify(text.as_bytes(), signature)
+                .map_err(|_| SigningError::BadSignature { key: name.to_owned() })?;
+            if !signed_by.iter().any(|n| n == name) {
+                signed_by.push(name.to_owned());
+            }
+        }
+    }
+    if signed_by.is_empty() {
+        let signers = if signers.is_empty() { "nobody".to_owned() } else { signers.join(", ") };
+        return Err(SigningError::NoTrustedSignature { signers });
+    }
+    Ok(OpenedNote { text: text.to_owned(), signed_by })
+}
