@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::Context;
+use crate::cmd::{Context, key};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -35,6 +35,8 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make signing keys, and say whom to trust
+    Key(key::KeyArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -69,8 +71,8 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
-    let _ = &context;
     match cli.command {
+        Command::Key(args) => key::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);

@@ -88,9 +88,10 @@ impl KeystoreError {
             Self::Name { .. } => Some(
                 "use lower-case letters, digits and `-`, `_`, `.`, `@` inside, such as `release-2026`".into(),
             ),
-            Self::Exists { .. } => {
-                Some("choose another name, or replace the key with `custody key rotate`".into())
-            }
+            Self::Exists { .. } => Some(
+                "see which there are with `custody key list`; `custody key rotate` replaces an own key"
+                    .into(),
+            ),
             Self::NotFound { .. } => Some("see which there are with `custody key list`".into()),
             Self::ReadableByOthers { path, .. } => Some(format!(
                 "if nobody can have copied it, close it with `chmod go= '{}'`; otherwise revoke the key",

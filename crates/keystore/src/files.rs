@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::KeystoreError;
 
 /// Larger than any key or record here; a file beyond it is not one of ours.
-pub(crate) const MAX_FILE: u64 = 64 * 1024;
+pub(crate) const MAX_FILE: usize = 64 * 1024;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,9 +89,9 @@ pub(crate) fn read(path: &Path, access: Access) -> Result<Option<Zeroizing<Strin
         refuse_bits(path, &meta, 0o077)?;
     }
     // The whole room at once: a buffer that grew would leave unwiped copies of a secret behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize + 1));
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(KeystoreError::io("read", path))?;
-    if text.len() as u64 > MAX_FILE {
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 1));
+    file.take(MAX_FILE as u64 + 1).read_to_string(&mut text).map_err(KeystoreError::io("read", path))?;
+    if text.len() > MAX_FILE {
         return Err(KeystoreError::malformed(path, "it is larger than 64 KiB"));
     }
     Ok(Some(text))

@@ -86,12 +86,21 @@ impl Keyring {
         &self.trust
     }
 
+    /// Whether [`Keyring::create`] would go through; nothing is touched.
+    ///
+    /// # Errors
+    /// As [`Keyring::create`].
+    pub fn check_new(&self, name: &str) -> Result<(), KeystoreError> {
+        self.own.check_new(&KeyName::new(name)?)?;
+        self.refuse_name(name, Origin::Trusted)
+    }
+
     /// Makes an own key, under a name that nobody else has.
     ///
     /// # Errors
     /// As [`Keystore::create`].
     pub fn create(&self, name: &str) -> Result<RingKey, KeystoreError> {
-        self.refuse_name(name, Origin::Trusted)?;
+        self.check_new(name)?;
         let signer = self.own.create(name)?;
         self.named(name, Origin::Own, &signer.key_id())
     }
@@ -101,12 +110,21 @@ impl Keyring {
     /// # Errors
     /// As [`TrustStore::trust`].
     pub fn trust(&self, name: &str, verifier: &Ed25519Verifier) -> Result<TrustedKey, KeystoreError> {
+        self.check_trust(name, verifier)?;
+        self.trust.trust(name, verifier)
+    }
+
+    /// Whether [`Keyring::trust`] would go through; nothing is touched.
+    ///
+    /// # Errors
+    /// As [`Keyring::trust`].
+    pub fn check_trust(&self, name: &str, verifier: &Ed25519Verifier) -> Result<(), KeystoreError> {
         self.refuse_name(name, Origin::Own)?;
         let id = verifier.key_id();
         if let Some(own) = self.keys()?.into_iter().find(|k| k.origin == Origin::Own && k.key_id == id) {
-            return Err(KeystoreError::Exists { what: format!("key {id}, own key `{}`,", own.name) });
+            return Err(KeystoreError::Exists { what: format!("key {id} (own key `{}`)", own.name) });
         }
-        self.trust.trust(name, verifier)
+        self.trust.check(&KeyName::new(name)?, &id)
     }
 
     /// The key that signs as `name`.
@@ -134,6 +152,14 @@ impl Keyring {
     pub fn revoke(&self, key: &str, reason: &str) -> Result<Revocation, KeystoreError> {
         let (id, name) = self.resolve(key)?;
         self.trust.revoke(&id, name.as_ref().map(KeyName::as_str), reason)
+    }
+
+    /// Whether [`Keyring::revoke`] would go through; nothing is touched.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Revoked`] for a key revoked before.
+    pub fn check_revoke(&self, key: &KeyId) -> Result<(), KeystoreError> {
+        self.trust.refuse_revoked(key)
     }
 
     /// The id that a name or an id stands for, and its name if it has one here.

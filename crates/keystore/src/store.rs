@@ -86,9 +86,7 @@ impl Keystore {
     /// [`KeystoreError::Exists`] when there is a key of that name, and what the file system says.
     pub fn create(&self, name: &str) -> Result<Ed25519Signer, KeystoreError> {
         let name = KeyName::new(name)?;
-        if self.private_file(&name).exists() || self.public_file(&name).exists() {
-            return Err(KeystoreError::Exists { what: format!("key `{name}`") });
-        }
+        self.check_new(&name)?;
         files::make_private_dir(&self.dir)?;
         let signer = Ed25519Signer::generate()?;
         let pem = signer.to_pkcs8_pem()?;
@@ -156,6 +154,13 @@ impl Keystore {
         files::write(&self.private_file(&name), pem.as_bytes(), Access::Owner, Existing::Replace)?;
         self.write_public(&name, &new.verifier(), at)?;
         Ok(Rotation { name, old: old.key_id(), new: new.key_id(), at })
+    }
+
+    pub(crate) fn check_new(&self, name: &KeyName) -> Result<(), KeystoreError> {
+        if self.private_file(name).exists() || self.public_file(name).exists() {
+            return Err(KeystoreError::Exists { what: format!("key `{name}`") });
+        }
+        Ok(())
     }
 
     /// Where the public half of a key stands.

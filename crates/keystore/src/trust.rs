@@ -71,7 +71,7 @@ impl TrustStore {
         self.refuse_revoked(&key_id)?;
         if let Some(known) = self.list()?.into_iter().find(|k| k.key_id == key_id) {
             return Err(KeystoreError::Exists {
-                what: format!("key {key_id}, trusted as `{}`,", known.name),
+                what: format!("key {key_id} (trusted as `{}`)", known.name),
             });
         }
         if self.key_file(&name).exists() {
@@ -84,6 +84,19 @@ impl TrustStore {
         let pem = verifier.to_spki_pem()?;
         files::write(&self.key_file(&name), pem.as_bytes(), Access::Everyone, Existing::Refuse)?;
         Ok(TrustedKey { name, key_id, trusted: Some(trusted), verifier: verifier.clone() })
+    }
+
+    pub(crate) fn check(&self, name: &KeyName, key_id: &KeyId) -> Result<(), KeystoreError> {
+        self.refuse_revoked(key_id)?;
+        if let Some(known) = self.list()?.into_iter().find(|k| k.key_id == *key_id) {
+            return Err(KeystoreError::Exists {
+                what: format!("key {key_id} (trusted as `{}`)", known.name),
+            });
+        }
+        if self.key_file(name).exists() {
+            return Err(KeystoreError::Exists { what: format!("a trusted key `{name}`") });
+        }
+        Ok(())
     }
 
     /// Revokes a key, known or not. Its public half stays where it is, so that its name can still be shown.
