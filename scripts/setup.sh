@@ -75,6 +75,12 @@ PY
     rmdir "$part"
 fi
 
+# --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------
+(cd "$here" && cargo fetch --locked --offline --quiet 2>/dev/null) || {
+    say "fetching crates"
+    (cd "$here" && cargo fetch --locked --quiet)
+}
+
 # --- the dependency checkers, pinned -----------------------------------------------------------------------------
 if [ "$purpose" != demo ]; then
     for tool in cargo-deny@0.20.2 cargo-machete@0.9.2; do
