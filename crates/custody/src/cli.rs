@@ -43,6 +43,9 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the command reference in Markdown
+    #[command(hide = true)]
+    Reference,
     /// Write the man pages into a folder
     #[command(after_help = "Examples:\n  $ custody man man1")]
     Man {
@@ -78,10 +81,13 @@ fn dispatch(cli: Cli) -> Outcome {
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
             output.text(&String::from_utf8_lossy(&script))
         }
-        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
-            Failure::environment(
-                anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
-            )
-        }),
+        Command::Reference => output.text(&crate::reference::markdown(&Cli::command())),
+        Command::Man { dir } => std::fs::create_dir_all(&dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &dir))
+            .map_err(|e| {
+                Failure::environment(
+                    anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
+                )
+            }),
     }
 }
