@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::{Context, key};
+use crate::cmd::{Context, key, run as run_command};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -37,6 +37,8 @@ struct Global {
 enum Command {
     /// Make signing keys, and say whom to trust
     Key(key::KeyArgs),
+    /// Run a service under supervision, only if it is the one that was sealed
+    Run(Box<run_command::RunArgs>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -76,6 +78,7 @@ fn dispatch(cli: Cli) -> Outcome {
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
     match cli.command {
         Command::Key(args) => key::run(args, &context()?),
+        Command::Run(args) => run_command::run(*args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
