@@ -38,7 +38,8 @@ impl ConsistencyProof {
         if text.len() > MAX_PROOF {
             return Err(bad("it is larger than 1 MiB"));
         }
-        let (head, note) = text.split_once("\n\n").ok_or_else(|| bad("no empty line before the checkpoint"))?;
+        let (head, note) =
+            text.split_once("\n\n").ok_or_else(|| bad("no empty line before the checkpoint"))?;
         let mut lines = head.split('\n');
         if lines.next() != Some(HEADER) {
             return Err(bad("the first line is not `custody/consistency-proof@v1`"));
@@ -76,9 +77,7 @@ impl ConsistencyProof {
         }
         verify_consistency::<Sha256>(self.old, self.new, &self.path, &old.root, &new.root)?;
         match (&old.sm3_root, &new.sm3_root) {
-            (Some(from), Some(to)) => {
-                verify_consistency::<Sm3>(self.old, self.new, &self.sm3_path, from, to)
-            }
+            (Some(from), Some(to)) => verify_consistency::<Sm3>(self.old, self.new, &self.sm3_path, from, to),
             _ => Ok(()),
         }
     }

@@ -33,7 +33,8 @@ impl InclusionProof {
         if text.len() > MAX_PROOF {
             return Err(bad("it is larger than 1 MiB"));
         }
-        let (head, note) = text.split_once("\n\n").ok_or_else(|| bad("no empty line before the checkpoint"))?;
+        let (head, note) =
+            text.split_once("\n\n").ok_or_else(|| bad("no empty line before the checkpoint"))?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(HEADER) {
             return Err(bad("the first line is not `c2sp.org/tlog-proof@v1`"));
@@ -42,7 +43,8 @@ impl InclusionProof {
         let extra = extra.map(|line| decode(WHAT, &line["extra ".len()..])).transpose()?;
         let index = lines.next().and_then(|line| line.strip_prefix("index "));
         let index = number(WHAT, index.ok_or_else(|| bad("no index line"))?)?;
-        let path = lines.by_ref().take(MAX_PATH).map(|line| hash(WHAT, line)).collect::<Result<Vec<_>, _>>()?;
+        let path =
+            lines.by_ref().take(MAX_PATH).map(|line| hash(WHAT, line)).collect::<Result<Vec<_>, _>>()?;
         if lines.next().is_some() {
             return Err(bad("the path is too long"));
         }

@@ -35,7 +35,9 @@ pub use consistency::ConsistencyProof;
 pub use error::TlogError;
 pub use hash::{Hash, Sha256, Sm3, TreeHash};
 pub use inclusion::InclusionProof;
-pub use proof::{HashReader, consistency_path, inclusion_path, root_at, verify_consistency, verify_inclusion};
+pub use proof::{
+    HashReader, consistency_path, inclusion_path, root_at, verify_consistency, verify_inclusion,
+};
 pub use tile::{TILE_WIDTH, Tile};
 pub use tree::Frontier;
 
