@@ -1,4 +1,5 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
+#![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
 use crate::{Catalogue, MAX_EVENT, admit, read_stored};
 
