@@ -1,6 +1,7 @@
 //! The hand-written validator against the schema, judged by an independent JSON Schema implementation: the same
 //! verdict and the same paths, on generated events and on ones with something wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
