@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::Context;
+use crate::cmd::{Context, inspect};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -41,6 +41,9 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Show what a Go executable says about itself, and how it is hardened
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Args),
     /// Write the man pages into a folder
     #[command(after_help = "Examples:\n  $ custody man man1")]
     Man {
@@ -76,6 +79,7 @@ fn dispatch(cli: Cli) -> Outcome {
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
             output.text(&String::from_utf8_lossy(&script))
         }
+        Command::Inspect(args) => inspect::run(&args, output),
         Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
             Failure::environment(
                 anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
