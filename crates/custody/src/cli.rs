@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::Context;
+use crate::cmd::{Context, key};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -35,12 +35,17 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make signing keys, and say whom to trust
+    Key(key::KeyArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the command reference in Markdown
+    #[command(hide = true)]
+    Reference,
     /// Write the man pages into a folder
     #[command(after_help = "Examples:\n  $ custody man man1")]
     Man {
@@ -69,17 +74,20 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
-    let _ = &context;
     match cli.command {
+        Command::Key(args) => key::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
             output.text(&String::from_utf8_lossy(&script))
         }
-        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
-            Failure::environment(
-                anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
-            )
-        }),
+        Command::Reference => output.text(&crate::reference::markdown(&Cli::command())),
+        Command::Man { dir } => std::fs::create_dir_all(&dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &dir))
+            .map_err(|e| {
+                Failure::environment(
+                    anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
+                )
+            }),
     }
 }
