@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::{Context, key};
+use crate::cmd::{Context, key, seal};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -37,6 +37,8 @@ struct Global {
 enum Command {
     /// Make signing keys, and say whom to trust
     Key(key::KeyArgs),
+    /// Take and check evidence of what an artefact consists of
+    Seal(seal::SealArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -76,6 +78,7 @@ fn dispatch(cli: Cli) -> Outcome {
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
     match cli.command {
         Command::Key(args) => key::run(args, &context()?),
+        Command::Seal(args) => seal::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);

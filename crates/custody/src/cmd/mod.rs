@@ -1,6 +1,7 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
 pub(crate) mod key;
+pub(crate) mod seal;
 
 use crate::home::Home;
 use crate::output::Output;
