@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cmd::{self, Context};
+use crate::cmd::{Context, key, seal};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -42,6 +43,9 @@ enum Command {
     Key(cmd::key::KeyArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
+    Key(key::KeyArgs),
+    /// Take and check evidence of what an artefact consists of
+    Seal(seal::SealArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -83,6 +87,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
+        Command::Key(args) => key::run(args, &context()?),
+        Command::Seal(args) => seal::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);

@@ -56,7 +56,7 @@ impl BlockHasher {
     }
 
     pub(crate) fn finish(mut self, format: Format) -> (DualDigest, Container) {
-        let starts_here = self.position % self.block_size == 0 || self.cut == Some(self.position);
+        let starts_here = self.position.is_multiple_of(self.block_size) || self.cut == Some(self.position);
         if !starts_here {
             self.blocks.push(self.block.finalize().into());
         }

@@ -29,11 +29,6 @@ impl Collector {
         check_entries(&self.limits, self.entries.len() + self.faults.len())
     }
 
-    /// The entries found so far, in the order of their finding.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
     /// Takes an entry, or why there is none.
     pub(crate) fn take(&mut self, path: &str, found: Result<Entry, EvidenceError>) -> Result<(), EvidenceError> {
         match found {
@@ -60,8 +55,8 @@ impl Collector {
         Ok(())
     }
 
-    pub(crate) fn place(&mut self, path: &EntryPath, ranges: Vec<Range<u64>>) {
-        self.places.push(Place { path: path.clone(), ranges });
+    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl Into<Vec<Range<u64>>>) {
+        self.places.push(Place { path: path.clone(), ranges: ranges.into() });
     }
 
     pub(crate) fn finish(

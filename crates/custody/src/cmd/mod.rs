@@ -3,6 +3,7 @@
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod run;
+pub(crate) mod seal;
 
 use crate::home::Home;
 use crate::output::Output;

@@ -117,7 +117,7 @@ fn parse_end(record: &[u8]) -> Option<(bool, Counts)> {
 /// The zip64 end record and where it starts, if a locator says that there is one.
 fn find_end64(source: &dyn ReadAt, end: u64) -> Result<Option<(Counts, u64)>, EvidenceError> {
     let Some(locator_at) = end.checked_sub(LOCATOR_SIZE) else { return Ok(None) };
-    let mut locator = [0; LOCATOR_SIZE as usize];
+    let mut locator = [0; 20];
     read(source, &mut locator, locator_at)?;
     let Some(rest) = locator.strip_prefix(END64_LOCATOR) else { return Ok(None) };
     let mut fields = Fields(rest);
@@ -140,7 +140,7 @@ fn read_end64(source: &dyn ReadAt, at: u64, locator_at: u64) -> Result<Option<Co
     if at.checked_add(END64_SIZE).is_none_or(|end| end > locator_at) {
         return Ok(None);
     }
-    let mut record = [0; END64_SIZE as usize];
+    let mut record = [0; 56];
     read(source, &mut record, at)?;
     Ok(parse_end64(&record, locator_at - at))
 }

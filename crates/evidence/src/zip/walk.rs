@@ -33,7 +33,7 @@ pub(crate) fn walk(
         let mut reader = EntryReader { tape, record, limit, budget: &budget, end: record.offset };
         let found = reader.read(&mut buffer);
         let end = reader.end;
-        collector.place(&record.path, vec![record.offset..end, record.central.clone()]);
+        collector.place(&record.path, [record.offset..end, record.central.clone()]);
         collector.take(record.path.as_str(), found)?;
     }
     Ok(())
