@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::{Context, inspect};
+use crate::cmd::{self, Context};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -35,15 +35,22 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what a Go executable says about itself, and how it is hardened
+    #[command(after_help = cmd::inspect::EXAMPLES)]
+    Inspect(cmd::inspect::Args),
+    /// Make signing keys, and say whom to trust
+    Key(cmd::key::KeyArgs),
+    /// Run a service under supervision, only if it is the one that was sealed
+    Run(Box<cmd::run::RunArgs>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Show what a Go executable says about itself, and how it is hardened
-    #[command(after_help = inspect::EXAMPLES)]
-    Inspect(inspect::Args),
+    /// Print the command reference in Markdown
+    #[command(hide = true)]
+    Reference,
     /// Write the man pages into a folder
     #[command(after_help = "Examples:\n  $ custody man man1")]
     Man {
@@ -72,18 +79,22 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
-    let _ = &context;
     match cli.command {
+        Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Key(args) => cmd::key::run(args, &context()?),
+        Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
             output.text(&String::from_utf8_lossy(&script))
         }
-        Command::Inspect(args) => inspect::run(&args, output),
-        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
-            Failure::environment(
-                anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
-            )
-        }),
+        Command::Reference => output.text(&crate::reference::markdown(&Cli::command())),
+        Command::Man { dir } => std::fs::create_dir_all(&dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &dir))
+            .map_err(|e| {
+                Failure::environment(
+                    anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
+                )
+            }),
     }
 }

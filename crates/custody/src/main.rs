@@ -6,6 +6,7 @@ mod cmd;
 mod failure;
 mod home;
 mod output;
+mod reference;
 
 fn main() -> std::process::ExitCode {
     cli::run()
