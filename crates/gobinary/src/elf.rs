@@ -45,7 +45,7 @@ pub(crate) fn parse<'a, E: FileHeader<Endian = Endianness>>(
         .map(|path| text(path.split(|&b| b == 0).next().unwrap_or_default()));
     let container = Container {
         format: "elf",
-        architecture: architecture(header.e_machine(endian)),
+        architecture: architecture(header.e_machine(endian), image.layout),
         linkage: linkage(header.e_type(endian), &dynamic, interpreter),
         memory: memory::<E>(endian, headers, &dynamic),
         build_ids: build_ids::<E>(endian, headers, data),
@@ -208,7 +208,7 @@ fn relative_type(machine: elf::Machine) -> Option<u32> {
 }
 
 /// The names that Go uses for `GOARCH`.
-fn architecture(machine: elf::Machine) -> String {
+fn architecture(machine: elf::Machine, layout: Layout) -> String {
     let name = match machine {
         elf::EM_386 => "386",
         elf::EM_X86_64 => "amd64",
@@ -216,8 +216,14 @@ fn architecture(machine: elf::Machine) -> String {
         elf::EM_AARCH64 => "arm64",
         elf::EM_RISCV => "riscv64",
         elf::EM_S390 => "s390x",
-        elf::EM_PPC64 => "ppc64",
-        elf::EM_MIPS => "mips",
+        elf::EM_PPC64 if layout.big_endian => "ppc64",
+        elf::EM_PPC64 => "ppc64le",
+        elf::EM_MIPS => match (layout.pointer, layout.big_endian) {
+            (8, true) => "mips64",
+            (8, false) => "mips64le",
+            (_, true) => "mips",
+            (_, false) => "mipsle",
+        },
         elf::EM_LOONGARCH => "loong64",
         other => return format!("machine {}", other.0),
     };
