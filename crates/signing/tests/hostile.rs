@@ -67,13 +67,13 @@ fn real_inputs_and_the_corpus() {
     }
 }
 
-/// Run once by hand to write the corpus anew: `cargo test -p signing --test hostile -- --ignored`.
+/// Run by hand to write the corpus anew (all but the private key, which alarms scanners): `cargo test -p signing --test hostile -- --ignored`.
 #[test]
 #[ignore = "writes the corpus"]
 fn write_corpus() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let owners = ["signing_note", "signing_note_key", "signing_dsse", "signing_key", "signing_key"];
-    for (number, (owner, data)) in owners.iter().zip(real()).enumerate() {
+    for (number, (owner, data)) in owners.iter().zip(real()).enumerate().filter(|(number, _)| *number != 3) {
         let folder = corpus.join(owner);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(format!("real-{number}")), data).unwrap();

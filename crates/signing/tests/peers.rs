@@ -29,8 +29,12 @@ fn go() -> Option<PathBuf> {
     let rig = std::env::var_os("CUSTODY_RIG_DIR").map(PathBuf::from).unwrap_or_else(|| {
         PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/custody/rig")
     });
-    let candidates = [std::env::var_os("CUSTODY_GO").map(PathBuf::from), Some(rig.join("go/bin/go")), Some("go".into())];
-    candidates.into_iter().flatten().find(|go| Command::new(go).arg("version").output().is_ok_and(|o| o.status.success()))
+    let candidates =
+        [std::env::var_os("CUSTODY_GO").map(PathBuf::from), Some(rig.join("go/bin/go")), Some("go".into())];
+    candidates
+        .into_iter()
+        .flatten()
+        .find(|go| Command::new(go).arg("version").output().is_ok_and(|o| o.status.success()))
 }
 
 #[test]
@@ -45,7 +49,18 @@ fn openssl_verifies_what_we_sign_and_we_what_it_signs() {
     let ours = Ed25519Signer::generate().unwrap();
     std::fs::write(file("ours.pub.pem"), ours.verifier().to_spki_pem().unwrap()).unwrap();
     std::fs::write(file("ours.sig"), ours.sign(b"what was built").unwrap()).unwrap();
-    let verify = ["pkeyutl", "-verify", "-pubin", "-inkey", "ours.pub.pem", "-rawin", "-in", "message", "-sigfile", "ours.sig"];
+    let verify = [
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        "ours.pub.pem",
+        "-rawin",
+        "-in",
+        "message",
+        "-sigfile",
+        "ours.sig",
+    ];
     openssl(dir.path(), &verify);
     std::fs::write(file("message"), b"what was bui1t").unwrap();
     let tampered = Command::new("openssl").args(verify).current_dir(dir.path()).output().unwrap();
@@ -53,13 +68,20 @@ fn openssl_verifies_what_we_sign_and_we_what_it_signs() {
 
     openssl(dir.path(), &["genpkey", "-algorithm", "ed25519", "-out", "theirs.pem"]);
     openssl(dir.path(), &["pkey", "-in", "theirs.pem", "-pubout", "-out", "theirs.pub.pem"]);
-    openssl(dir.path(), &["pkeyutl", "-sign", "-inkey", "theirs.pem", "-rawin", "-in", "message", "-out", "theirs.sig"]);
+    openssl(
+        dir.path(),
+        &["pkeyutl", "-sign", "-inkey", "theirs.pem", "-rawin", "-in", "message", "-out", "theirs.sig"],
+    );
     let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
     let verifier = Ed25519Verifier::from_spki_pem(&read("theirs.pub.pem")).unwrap();
     verifier.verify(b"what was bui1t", &std::fs::read(file("theirs.sig")).unwrap()).unwrap();
     let signer = Ed25519Signer::from_pkcs8_pem(&read("theirs.pem")).unwrap();
     assert_eq!(signer.verifier(), verifier);
-    assert_eq!(*signer.to_pkcs8_pem().unwrap(), read("theirs.pem"), "our private keys are spelled as OpenSSL's");
+    assert_eq!(
+        *signer.to_pkcs8_pem().unwrap(),
+        read("theirs.pem"),
+        "our private keys are spelled as OpenSSL's"
+    );
 }
 
 /// Opens our note with our key, then signs a note of its own; both through `golang.org/x/mod/sumdb/note`.
@@ -114,7 +136,10 @@ fn gos_note_package_opens_our_notes_and_we_open_its() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    write("go.mod", "module peer\n\ngo 1.21\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => ./mod\n");
+    write(
+        "go.mod",
+        "module peer\n\ngo 1.21\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => ./mod\n",
+    );
     write("main.go", GO_PEER);
     write("mod/go.mod", "module golang.org/x/mod\n\ngo 1.21\n");
     write("mod/sumdb/note/note.go", &std::fs::read_to_string(vendored).unwrap());
@@ -125,7 +150,13 @@ fn gos_note_package_opens_our_notes_and_we_open_its() {
     let output = run(Command::new(&go)
         .args(["run", ".", &signer.verifier().to_string(), "note"])
         .current_dir(dir.path())
-        .envs([("GOFLAGS", "-mod=mod"), ("GOPROXY", "off"), ("GOSUMDB", "off"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")]));
+        .envs([
+            ("GOFLAGS", "-mod=mod"),
+            ("GOPROXY", "off"),
+            ("GOSUMDB", "off"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOWORK", "off"),
+        ]));
     let output = String::from_utf8(output).unwrap();
     let (theirs, cosigned) = output.split_once('\n').unwrap();
     let theirs = NoteVerifier::parse(theirs).unwrap();
