@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Signer, SigningError, Verifier};
 
-/// A larger envelope is refused before it is read: room for the seal of half a million files.
-pub const MAX_ENVELOPE: usize = 256 << 20;
+/// A larger envelope is refused before it is read: room for the seal of a million files, which is the most that one has.
+pub const MAX_ENVELOPE: usize = 640 << 20;
 /// More signatures than this are refused, so that a hostile envelope costs at most this many checks a key.
 pub const MAX_SIGNATURES: usize = 100;
 
@@ -58,7 +58,7 @@ impl Envelope {
     /// [`SigningError::Malformed`] when it is not such JSON, or beyond the limits of this module.
     pub fn parse(json: &[u8]) -> Result<Self, SigningError> {
         if json.len() > MAX_ENVELOPE {
-            return Err(malformed("it is larger than 256 MiB"));
+            return Err(malformed("it is larger than 640 MiB"));
         }
         // A list would be taken for the fields in their order.
         if json.trim_ascii_start().first() != Some(&b'{') {
