@@ -30,7 +30,11 @@ impl Collector {
     }
 
     /// Takes an entry, or why there is none.
-    pub(crate) fn take(&mut self, path: &str, found: Result<Entry, EvidenceError>) -> Result<(), EvidenceError> {
+    pub(crate) fn take(
+        &mut self,
+        path: &str,
+        found: Result<Entry, EvidenceError>,
+    ) -> Result<(), EvidenceError> {
         match found {
             Ok(entry) => self.entry(entry),
             Err(error) => self.fault(path, error),

@@ -76,7 +76,10 @@ impl EntryReader<'_, '_> {
         let mut bytes = Vec::new();
         let room = (self.limit - data_end).min(local::MAX_DESCRIPTOR);
         self.tape.by_ref().take(room).read_to_end(&mut bytes).map_err(|e| {
-            EvidenceError::from_io(e, |source| EvidenceError::Decode { path: self.record.path.to_string(), source })
+            EvidenceError::from_io(e, |source| EvidenceError::Decode {
+                path: self.record.path.to_string(),
+                source,
+            })
         })?;
         self.end = data_end + local::descriptor_length(&bytes, self.record)?;
         Ok(())
@@ -101,7 +104,9 @@ fn decode(
         budget.spend(piece.len() as u64).map_err(EvidenceError::into_io)?;
         size += piece.len() as u64;
         if size > record.size {
-            return Err(EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io());
+            return Err(
+                EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io()
+            );
         }
         crc.update(piece);
         if record.kind == EntryKind::Symlink {
