@@ -18,6 +18,7 @@ mod read;
 mod recover;
 mod shared;
 mod storage;
+mod verify;
 mod wal;
 
 pub use checkpoint::SignedCheckpoint;
@@ -26,4 +27,5 @@ pub use log::{Entries, LOCK, Log};
 pub use options::Options;
 pub use recover::Recovery;
 pub use shared::Ticket;
+pub use verify::{Damage, Report, VerifyOptions, verify};
 pub use wal::replay::Torn;
