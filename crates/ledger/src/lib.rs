@@ -21,6 +21,9 @@ mod storage;
 mod verify;
 mod wal;
 
+#[cfg(test)]
+mod crash_tests;
+
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};
 pub use log::{Entries, LOCK, Log};
