@@ -106,6 +106,12 @@ impl Integrator {
 
     /// Writes the checkpoint aside, syncs it, gives it its name, syncs the name.
     pub(crate) fn publish(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
+        // Not every file system keeps both halves of a rename between directories together: after a crash the old
+        // name may still stand, for the file that is now the published checkpoint. That file must not be emptied.
+        match self.storage.remove(NEXT) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.attempt("remove", NEXT)?,
+        }
         let files = [(NEXT.to_owned(), next.note.clone().into_bytes())];
         self.storage.write_files(Site::CheckpointContents, &files).attempt("write the checkpoint", NEXT)?;
         self.storage.rename(NEXT, PATH).attempt("publish the checkpoint", PATH)?;

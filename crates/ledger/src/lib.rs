@@ -18,7 +18,11 @@ mod read;
 mod recover;
 mod shared;
 mod storage;
+mod verify;
 mod wal;
+
+#[cfg(test)]
+mod crash_tests;
 
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};
@@ -26,4 +30,5 @@ pub use log::{Entries, LOCK, Log};
 pub use options::Options;
 pub use recover::Recovery;
 pub use shared::Ticket;
+pub use verify::{Damage, Report, VerifyOptions, verify};
 pub use wal::replay::Torn;
