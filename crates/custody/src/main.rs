@@ -1,6 +1,7 @@
 //! The chain of custody of a Go service: one binary, many nouns.
 #![forbid(unsafe_code)]
 
+mod aside;
 mod cli;
 mod cmd;
 mod failure;

@@ -1,6 +1,8 @@
 //! Ed25519 (RFC 8032), keys as PKCS #8 PEM (RFC 8410) so that `openssl pkey` reads them.
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -33,12 +35,13 @@ impl Ed25519Signer {
             .map_err(|e| SigningError::malformed("Ed25519 private key", e.to_string()))
     }
 
-    /// Writes PKCS #8 PEM, with Unix line ends.
+    /// Writes PKCS #8 PEM, with Unix line ends: version 1, without the public half, because OpenSSL before 3.2
+    /// refuses the version 2 of RFC 5958.
     ///
     /// # Errors
     /// Never for a key that was made or read here; the encoder's error otherwise.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, SigningError> {
-        self.key
+        KeypairBytes { secret_key: self.key.to_bytes(), public_key: None }
             .to_pkcs8_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF)
             .map_err(|e| SigningError::malformed("Ed25519 private key", e.to_string()))
     }
