@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::{Context, key, seal};
+use crate::cmd::{self, Context};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
@@ -35,10 +35,15 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what a Go executable says about itself, and how it is hardened
+    #[command(after_help = cmd::inspect::EXAMPLES)]
+    Inspect(cmd::inspect::Args),
     /// Make signing keys, and say whom to trust
-    Key(key::KeyArgs),
+    Key(cmd::key::KeyArgs),
     /// Take and check evidence of what an artefact consists of
-    Seal(seal::SealArgs),
+    Seal(cmd::seal::SealArgs),
+    /// Run a service under supervision, only if it is the one that was sealed
+    Run(Box<cmd::run::RunArgs>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -77,8 +82,10 @@ fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
     let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
     match cli.command {
-        Command::Key(args) => key::run(args, &context()?),
-        Command::Seal(args) => seal::run(args, &context()?),
+        Command::Seal(args) => cmd::seal::run(args, &context()?),
+        Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Key(args) => cmd::key::run(args, &context()?),
+        Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);

@@ -1,6 +1,8 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
+pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod run;
 pub(crate) mod seal;
 
 use crate::home::Home;
