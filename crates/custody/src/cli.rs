@@ -48,10 +48,6 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
-    /// Make signing keys, and say whom to trust
-    Key(cmd::key::KeyArgs),
-    /// Take and check evidence of what an artefact consists of
-    Seal(cmd::seal::SealArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Print the completion script of a shell
@@ -94,8 +90,6 @@ fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         Command::Doctor(args) => cmd::doctor::run(&args, &context()?),
         Command::Demo(args) => cmd::demo::run(&args, &context()?),
-        Command::Seal(args) => cmd::seal::run(args, &context()?),
-        Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
