@@ -9,6 +9,7 @@ use crate::cmd::{self, Context};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
+use crate::recorder::Recorder;
 
 /// Keep the chain of custody of a Go service.
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
+    /// Record events, ask for them, verify and prove them
+    Audit(cmd::audit::AuditArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Print the completion script of a shell
@@ -86,13 +89,17 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
-    let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
+    let context = || {
+        let home = Home::locate(cli.global.home.clone())?;
+        Ok::<_, Failure>(Context { home, output, recorder: Recorder::default() })
+    };
     match cli.command {
         Command::Doctor(args) => cmd::doctor::run(&args, &context()?),
         Command::Demo(args) => cmd::demo::run(&args, &context()?),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Audit(args) => cmd::audit::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -7,6 +7,7 @@ mod cmd;
 mod failure;
 mod home;
 mod output;
+mod recorder;
 mod reference;
 
 fn main() -> std::process::ExitCode {

@@ -138,7 +138,7 @@ pub(crate) enum NoFrame {
     /// The frame is longer than the limit. Nothing of it was read.
     TooLong(usize),
     /// It was cut off, or the socket failed.
-    Io(io::Error),
+    Broken,
 }
 
 impl From<NoFrame> for AuditError {
@@ -146,7 +146,7 @@ impl From<NoFrame> for AuditError {
         match none {
             NoFrame::TooLong(length) => Self::protocol(format!("a frame of {length} bytes is too long")),
             // The reason why a local peer is no longer there is the peer's own to tell.
-            NoFrame::Closed | NoFrame::Io(_) => Self::Gone,
+            NoFrame::Closed | NoFrame::Broken => Self::Gone,
         }
     }
 }
@@ -157,21 +157,21 @@ pub(crate) fn read_frame(input: &mut impl Read, limit: usize) -> Result<Vec<u8>,
     let first = loop {
         match input.read(&mut length) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            other => break other.map_err(NoFrame::Io)?,
+            other => break other.map_err(|_| NoFrame::Broken)?,
         }
     };
     if first == 0 {
         return Err(NoFrame::Closed);
     }
-    input.read_exact(&mut length[first..]).map_err(NoFrame::Io)?;
+    input.read_exact(&mut length[first..]).map_err(|_| NoFrame::Broken)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > limit {
         return Err(NoFrame::TooLong(length));
     }
     let mut bytes = Vec::with_capacity(length.min(64 * 1024));
-    let read = input.take(length as u64).read_to_end(&mut bytes).map_err(NoFrame::Io)?;
+    let read = input.take(length as u64).read_to_end(&mut bytes).map_err(|_| NoFrame::Broken)?;
     if read < length {
-        return Err(NoFrame::Io(io::ErrorKind::UnexpectedEof.into()));
+        return Err(NoFrame::Broken);
     }
     Ok(bytes)
 }
