@@ -255,7 +255,8 @@ fn refuse_log_key(name: &str) -> Outcome {
     .hint("choose another name"))
 }
 
-fn failure(error: KeystoreError) -> Failure {
+/// The exit code and the mend of a keystore's error.
+pub(crate) fn failure(error: KeystoreError) -> Failure {
     let hint = error.hint();
     let failure = match error {
         KeystoreError::Revoked { .. } | KeystoreError::HalvesDiffer { .. } => Failure::finding(error),

@@ -1,0 +1,297 @@
+//! The open log: one writer thread, one integrator thread, any number of callers.
+
+use std::fs::{File, TryLockError};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tlog::{ConsistencyProof, Hash, InclusionProof, Sha256, Sm3, TILE_WIDTH};
+
+use crate::checkpoint::SignedCheckpoint;
+use crate::error::LedgerError;
+use crate::integrate::Integrator;
+use crate::options::Options;
+use crate::read::{StoredTree, read_entries};
+use crate::recover::{Recovery, recover};
+use crate::shared::{Shared, Ticket};
+use crate::storage::{Disk, Storage};
+use crate::wal::writer::{Failure, Writer};
+
+/// The file whose lock makes its holder the owner of the home.
+pub const LOCK: &str = "lock";
+
+/// A log that this process owns. Dropping it publishes what is durable and lets the home go.
+pub struct Log {
+    storage: Arc<dyn Storage>,
+    shared: Arc<Shared>,
+    integrator: Arc<Mutex<Integrator>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Held, not read: closing the file gives the lock back, so it must be dropped last.
+    _lock: Option<File>,
+}
+
+impl Log {
+    /// Takes the home's lock, recovers, and starts.
+    ///
+    /// # Errors
+    /// [`LedgerError::Owned`] when someone else has the home; what recovery finds wrong with the files.
+    pub fn open(home: &Path, options: Options) -> Result<(Self, Recovery), LedgerError> {
+        let lock = take_lock(home)?;
+        Self::start(Arc::new(Disk::new(home)), options, Some(lock))
+    }
+
+    pub(crate) fn start(
+        storage: Arc<dyn Storage>,
+        options: Options,
+        lock: Option<File>,
+    ) -> Result<(Self, Recovery), LedgerError> {
+        let (segment_bytes, group_bytes) = (options.segment_bytes, options.group_bytes.clamp(1, 32 << 20));
+        let (held_bytes, publish_every) = (options.held_bytes, options.publish_every);
+        let recovered = recover(Arc::clone(&storage), options)?;
+        let shared = Arc::new(Shared::new(recovered.published, held_bytes));
+        let writer = Writer::new(Arc::clone(&storage), segment_bytes, recovered.next_segment);
+        let integrator = Arc::new(Mutex::new(recovered.integrator));
+        let mut log = Self { storage, shared, integrator, threads: Vec::new(), _lock: lock };
+        let shared = Arc::clone(&log.shared);
+        log.spawn("ledger-writer", move || write_groups(&shared, writer, group_bytes))?;
+        if let Some(every) = publish_every {
+            let (shared, integrator) = (Arc::clone(&log.shared), Arc::clone(&log.integrator));
+            log.spawn("ledger-integrator", move || {
+                while shared.next_turn(every) {
+                    let _ = integrate(&shared, &integrator); // the reason is kept for those who wait
+                }
+            })?;
+        }
+        Ok((log, recovered.recovery))
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), LedgerError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads.push(thread.map_err(|e| LedgerError::io("start a thread for", name, e))?);
+        Ok(())
+    }
+
+    /// Appends leaves next to each other and waits until they are durable.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLong`], [`LedgerError::Full`] (try again), [`LedgerError::Poisoned`] (open again).
+    pub fn append(&self, leaves: Vec<Vec<u8>>) -> Result<Range<u64>, LedgerError> {
+        let ticket = self.submit_all(leaves)?;
+        ticket.wait()?;
+        Ok(ticket.range())
+    }
+
+    /// Queues one leaf; its ticket waits for durability. Blocks while the queue is full.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn submit(&self, leaf: Vec<u8>) -> Result<Ticket, LedgerError> {
+        self.submit_all(vec![leaf])
+    }
+
+    /// Queues leaves next to each other; one ticket for all of them.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn submit_all(&self, leaves: Vec<Vec<u8>>) -> Result<Ticket, LedgerError> {
+        self.shared.offer(leaves)
+    }
+
+    /// Leaves that have an index, durable or not.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.shared.sizes().0
+    }
+
+    /// Leaves that are durable.
+    #[must_use]
+    pub fn durable_size(&self) -> u64 {
+        self.shared.sizes().1
+    }
+
+    /// Waits until more than `beyond` leaves are durable, or until `timeout`; answers how many are. Follow the log
+    /// with `let mut seen = log.durable_size(); loop { let now = log.wait_durable(seen, …)?; … seen = now; }`.
+    ///
+    /// # Errors
+    /// The reason why nothing more will become durable.
+    pub fn wait_durable(&self, beyond: u64, timeout: Duration) -> Result<u64, LedgerError> {
+        self.shared.wait_durable(beyond, timeout)
+    }
+
+    /// The newest published checkpoint.
+    #[must_use]
+    pub fn latest_checkpoint(&self) -> Arc<SignedCheckpoint> {
+        self.shared.published()
+    }
+
+    /// Puts everything that is durable under a checkpoint, now.
+    ///
+    /// # Errors
+    /// [`LedgerError::Full`] (try again), [`LedgerError::Poisoned`] (open again).
+    pub fn publish(&self) -> Result<Arc<SignedCheckpoint>, LedgerError> {
+        integrate(&self.shared, &self.integrator)
+    }
+
+    /// A durable leaf.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`] when it is not durable (yet).
+    pub fn read(&self, index: u64) -> Result<Vec<u8>, LedgerError> {
+        let mut bundle = self.entries(index..index.saturating_add(1));
+        bundle.next().unwrap_or(Err(LedgerError::OutOfRange { index, size: self.durable_size() }))
+    }
+
+    /// The durable leaves of a range, in order; ends at the last durable one. Bundles are read one at a time.
+    pub fn entries(&self, range: Range<u64>) -> Entries<'_> {
+        Entries { log: self, next: range.start, end: range.end, bundle: Vec::new().into_iter() }
+    }
+
+    /// Inclusion path of a leaf in the SHA-256 tree of `size` leaves, which must be published.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], or a tile that cannot be read.
+    pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
+        self.check_published(size)?;
+        tlog::inclusion_path::<Sha256, _>(&mut StoredTree::<Sha256>::new(&*self.storage, size), index, size)
+    }
+
+    /// Consistency path between two published sizes in the SHA-256 tree.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], or a tile that cannot be read.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LedgerError> {
+        self.check_published(new)?;
+        tlog::consistency_path::<Sha256, _>(&mut StoredTree::<Sha256>::new(&*self.storage, new), old, new)
+    }
+
+    /// The `.tlog-proof` of a durable leaf, under a checkpoint that is published now if none covers it yet.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`] when the leaf is not durable, and those of [`Log::publish`].
+    pub fn prove(&self, index: u64) -> Result<InclusionProof, LedgerError> {
+        let latest = self.latest_checkpoint();
+        let checkpoint = if index < latest.size() { latest } else { self.publish()? };
+        let path = self.inclusion(index, checkpoint.size())?;
+        Ok(InclusionProof { extra: None, index, path, note: checkpoint.note.clone() })
+    }
+
+    /// That the newest checkpoint extends the log as it was at `old` leaves, in both trees.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`] when `old` is larger than the newest checkpoint.
+    pub fn prove_consistency(&self, old: u64) -> Result<ConsistencyProof, LedgerError> {
+        let checkpoint = self.latest_checkpoint();
+        let new = checkpoint.size();
+        let path = self.consistency(old, new)?;
+        let sm3_path =
+            tlog::consistency_path::<Sm3, _>(&mut StoredTree::<Sm3>::new(&*self.storage, new), old, new)?;
+        Ok(ConsistencyProof { old, new, path, sm3_path, note: checkpoint.note.clone() })
+    }
+
+    fn check_published(&self, size: u64) -> Result<(), LedgerError> {
+        let published = self.shared.sizes().2;
+        let within = size <= published;
+        if within { Ok(()) } else { Err(LedgerError::OutOfRange { index: size, size: published }) }
+    }
+
+    /// Waits for what is queued, publishes it, and lets the home go.
+    ///
+    /// # Errors
+    /// Why the last checkpoint could not be published. What was acknowledged is durable all the same.
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<(), LedgerError> {
+        self.shared.close();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join(); // a panic there has been reported by the panic hook
+        }
+        integrate(&self.shared, &self.integrator).map(|_| ())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let _ = self.shut_down(); // what is not published now is replayed at the next opening
+    }
+}
+
+/// Durable leaves, in order.
+pub struct Entries<'a> {
+    log: &'a Log,
+    next: u64,
+    end: u64,
+    bundle: std::vec::IntoIter<Vec<u8>>,
+}
+
+impl Entries<'_> {
+    fn fetch(&mut self) -> Result<Option<Vec<u8>>, LedgerError> {
+        if let Some(entry) = self.bundle.next() {
+            return Ok(Some(entry));
+        }
+        let published = match self.log.shared.recent(self.next) {
+            Ok(recent) => return Ok(recent),
+            Err(published) => published.size(),
+        };
+        let entries = read_entries(&*self.log.storage, self.next / TILE_WIDTH, published)?;
+        self.bundle = entries.into_iter();
+        Ok(self.bundle.nth(usize::try_from(self.next % TILE_WIDTH).unwrap_or(usize::MAX)))
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Vec<u8>, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        let fetched = self.fetch().transpose();
+        // After a fault there is nothing to continue from.
+        self.next = if matches!(fetched, Some(Ok(_))) { self.next + 1 } else { self.end };
+        fetched
+    }
+}
+
+/// The writer thread.
+fn write_groups(shared: &Shared, mut writer: Writer, group_bytes: usize) {
+    while let Some((first, leaves)) = shared.take_group(group_bytes) {
+        let appended = writer.append(first, &leaves, &mut |segment| shared.retire(segment));
+        match appended {
+            Ok(()) => shared.acknowledge(first, leaves),
+            Err(Failure::Clean(error)) => shared.refuse(&leaves, error),
+            Err(Failure::Unknown(error)) => shared.poison(error),
+        }
+    }
+    if let Some(number) = writer.current() {
+        let end = shared.sizes().1;
+        shared.retire(crate::wal::writer::Retired { number, end });
+    }
+}
+
+fn integrate(shared: &Shared, integrator: &Mutex<Integrator>) -> Result<Arc<SignedCheckpoint>, LedgerError> {
+    let mut integrator: MutexGuard<'_, Integrator> =
+        integrator.lock().unwrap_or_else(PoisonError::into_inner);
+    let published = integrator.run(shared);
+    if let Err(error) = &published {
+        if error.may_pass() {
+            shared.publishing_failed(error.clone());
+        } else {
+            shared.poison(error.clone());
+        }
+    }
+    published
+}
+
+fn take_lock(home: &Path) -> Result<File, LedgerError> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(home.join(LOCK));
+    let file = file.map_err(|e| LedgerError::io("open the lock", LOCK, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Owned { home: home.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(LedgerError::io("take the lock", LOCK, error)),
+    }
+}

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use signing::note::NoteSigner;
+
+/// How a log is opened.
+pub struct Options {
+    /// First line of every checkpoint: the log's identity.
+    pub origin: String,
+    /// The key that signs checkpoints.
+    pub signer: NoteSigner,
+    /// How often a checkpoint is published over what has become durable; `None` publishes only on
+    /// [`publish`](crate::Log::publish) and on closing.
+    pub publish_every: Option<Duration>,
+    /// Space reserved for each segment of the write-ahead log, in bytes.
+    pub segment_bytes: u64,
+    /// Bytes of leaves held in memory (queued, or durable and not yet under a checkpoint) before callers wait.
+    pub held_bytes: usize,
+    /// Bytes of leaves that one group commit takes at most.
+    pub group_bytes: usize,
+}
+
+impl Options {
+    /// The usual values: a checkpoint each second, segments of 16 MiB, 128 MiB held, groups of 4 MiB.
+    #[must_use]
+    pub fn new(origin: impl Into<String>, signer: NoteSigner) -> Self {
+        Self {
+            origin: origin.into(),
+            signer,
+            publish_every: Some(Duration::from_secs(1)),
+            segment_bytes: 16 << 20,
+            held_bytes: 128 << 20,
+            group_bytes: 4 << 20,
+        }
+    }
+}

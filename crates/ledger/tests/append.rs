@@ -1,0 +1,89 @@
+//! Appending, reading back, proofs, and opening again, through the public API.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ORIGIN, leaf, options, signer};
+use ledger::{LedgerError, Log, Options, SignedCheckpoint};
+use tlog::{Sha256, TreeHash as _};
+
+#[test]
+fn what_is_appended_is_read_proved_and_there_after_opening_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, recovery) = Log::open(home.path(), options()).unwrap();
+    assert!(recovery.created);
+    let mut size = 0u64;
+    for batch in [1u64, 1, 253, 1, 1, 255, 300, 1000, 64000] {
+        let range = log.append((size..size + batch).map(leaf).collect()).unwrap();
+        assert_eq!(range, size..size + batch);
+        size += batch;
+        assert_eq!(log.durable_size(), size);
+        assert_eq!(log.read(size - 1).unwrap(), leaf(size - 1), "before it is published");
+        let published = log.publish().unwrap();
+        assert_eq!(published.size(), size);
+        let opened = SignedCheckpoint::open(&published.note, &signer().verifier(), ORIGIN).unwrap();
+        for index in [0, size / 2, size - 1] {
+            assert_eq!(log.read(index).unwrap(), leaf(index));
+            let proof = log.prove(index).unwrap();
+            proof.verify(&Sha256::leaf(&leaf(index)), &opened.checkpoint).unwrap();
+            assert!(proof.verify(&Sha256::leaf(&leaf(index + 1)), &opened.checkpoint).is_err());
+        }
+    }
+    let first = log.latest_checkpoint();
+    log.append(vec![leaf(size)]).unwrap();
+    drop(log);
+
+    let (log, recovery) = Log::open(home.path(), options()).unwrap();
+    assert_eq!((recovery.checkpoint_size, recovery.replayed, recovery.torn), (size + 1, 0, None));
+    let latest = log.latest_checkpoint();
+    let proof = log.prove_consistency(first.size()).unwrap();
+    proof.verify(&first.checkpoint, &latest.checkpoint).unwrap();
+    let all: Vec<_> = log.entries(0..u64::MAX).map(Result::unwrap).collect();
+    assert!(all.iter().enumerate().all(|(i, entry)| *entry == leaf(i as u64)));
+    assert_eq!(all.len() as u64, size + 1);
+    assert!(matches!(log.read(size + 1), Err(LedgerError::OutOfRange { .. })));
+}
+
+#[test]
+fn a_home_has_one_owner() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(home.path(), options()).unwrap();
+    assert!(matches!(Log::open(home.path(), options()), Err(LedgerError::Owned { .. })));
+    log.close().unwrap();
+    Log::open(home.path(), options()).unwrap();
+}
+
+#[test]
+fn followers_see_each_durable_leaf_and_tickets_answer_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(home.path(), Options::new(ORIGIN, signer())).unwrap();
+    std::thread::scope(|scope| {
+        let follower = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while seen.len() < 500 {
+                let from = seen.len() as u64;
+                let to = log.wait_durable(from, Duration::from_secs(10)).unwrap();
+                seen.extend(log.entries(from..to).map(Result::unwrap));
+            }
+            seen
+        });
+        let tickets: Vec<_> = (0..500).map(|i| log.submit(leaf(i)).unwrap()).collect();
+        for (i, ticket) in tickets.iter().enumerate() {
+            assert_eq!(ticket.wait().unwrap(), i as u64);
+        }
+        let seen = follower.join().unwrap();
+        assert!(seen.iter().enumerate().all(|(i, entry)| *entry == leaf(i as u64)));
+    });
+}
+
+#[test]
+fn a_leaf_that_no_bundle_can_carry_is_refused_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(home.path(), options()).unwrap();
+    assert!(matches!(log.append(vec![vec![0; 65536]]), Err(LedgerError::TooLong { length: 65536 })));
+    assert_eq!(log.append(vec![vec![0; 65535], Vec::new()]).unwrap(), 0..2);
+    log.publish().unwrap();
+    assert_eq!(log.read(0).unwrap(), vec![0; 65535]);
+    assert!(log.read(1).unwrap().is_empty());
+}
