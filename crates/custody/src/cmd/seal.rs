@@ -14,6 +14,9 @@ use keystore::Keyring;
 use seal::SealError;
 use serde::Serialize;
 
+pub(super) use report::Signer;
+pub(super) use verify::{Source, open, read};
+
 use super::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -75,7 +78,7 @@ fn concluded<T: Serialize>(context: &Context, fact: &T, text: impl FnOnce(&T) ->
 }
 
 /// The keys of the home, if there is a home.
-fn keyring(context: &Context) -> Option<Keyring> {
+pub(super) fn keyring(context: &Context) -> Option<Keyring> {
     let home = context.home.existing().ok()?;
     Some(Keyring::open(home.keys(), home.trust()))
 }
