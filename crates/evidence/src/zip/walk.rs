@@ -18,7 +18,7 @@ pub(crate) fn walk(
     source: &dyn ReadAt,
     tape: &mut Tape<'_>,
     options: &Options,
-    collector: &mut Collector,
+    collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
     let directory = match end::find(source) {
@@ -31,7 +31,7 @@ pub(crate) fn walk(
     for (at, record) in records.iter().enumerate() {
         let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
         let mut reader = EntryReader { tape, record, limit, budget: &budget, end: record.offset };
-        let found = reader.read(&mut buffer);
+        let found = reader.read(&mut buffer, collector);
         let end = reader.end;
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
         collector.take(record.path.as_str(), found)?;
@@ -50,7 +50,7 @@ struct EntryReader<'a, 'b> {
 }
 
 impl EntryReader<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Entry, EvidenceError> {
+    fn read(&mut self, buffer: &mut [u8], collector: &mut Collector<'_>) -> Result<Entry, EvidenceError> {
         let record = self.record;
         self.tape.skip_to(record.offset)?;
         if self.tape.position() != record.offset {
@@ -62,8 +62,15 @@ impl EntryReader<'_, '_> {
         let data_end = data_end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
         self.end = data_end;
         let mut target = Vec::new();
+        let mut content = |piece: &[u8]| match record.kind {
+            EntryKind::Symlink => {
+                target.extend(piece);
+                Ok(())
+            }
+            _ => collector.content(&record.path, piece),
+        };
         let mut input = self.tape.by_ref().take(record.compressed);
-        let digest = decode(&mut input, record, self.budget, buffer, &mut target)?;
+        let digest = decode(&mut input, record, self.budget, buffer, &mut content)?;
         self.tape.skip_to(data_end)?;
         self.check_descriptor(data_end)?;
         entry(record, digest, &target)
@@ -96,7 +103,7 @@ fn decode(
     record: &Record,
     budget: &Budget,
     buffer: &mut [u8],
-    target: &mut Vec<u8>,
+    content: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<DualDigest, EvidenceError> {
     let mut crc = crc32fast::Hasher::new();
     let mut size = 0u64;
@@ -109,10 +116,7 @@ fn decode(
             );
         }
         crc.update(piece);
-        if record.kind == EntryKind::Symlink {
-            target.extend(piece);
-        }
-        Ok(())
+        content(piece)
     };
     let failed = |e| {
         EvidenceError::from_io(e, |source| EvidenceError::Decode { path: record.path.to_string(), source })
