@@ -1,2 +1,43 @@
-//! Side-by-side benchmarks against peers.
-fn main() {}
+//! Side-by-side benchmarks against peers, printed as ratios.
+//!
+//! Each entry runs ours and the peer's in turn (A B A B …) in one call, because the speed of a machine drifts, and
+//! quotes medians. `--sample` runs everything once, small, to show that the harness still works; its figures mean
+//! nothing. How to repeat the published table: docs/benchmarks.md.
+
+mod append;
+mod measure;
+mod seal;
+
+use anyhow::Result;
+
+use measure::Row;
+
+/// What the flags ask for.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// Counted rounds of each side.
+    rounds: usize,
+    /// One small pass, for tests.
+    sample: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let sample = arguments.iter().any(|a| a == "--sample");
+    let json = arguments.iter().any(|a| a == "--json");
+    let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
+    let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
+    let entries: [(&str, fn(Plan) -> Result<Vec<Row>>); 2] = [("seal", seal::run), ("append", append::run)];
+    if !json {
+        println!("{}", Row::heading());
+    }
+    for (name, run) in entries {
+        if !names.is_empty() && !names.iter().any(|n| *n == name) {
+            continue;
+        }
+        for row in run(plan)? {
+            println!("{}", if json { serde_json::to_string(&row)? } else { row.markdown() });
+        }
+    }
+    Ok(())
+}

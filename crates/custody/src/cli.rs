@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cmd::Context;
+use crate::cmd::{self, Context};
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
+use crate::recorder::Recorder;
 
 /// Keep the chain of custody of a Go service.
 #[derive(Parser)]
@@ -35,12 +36,32 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Say what works on this machine, what is missing, and the mend
+    #[command(after_help = cmd::doctor::EXAMPLES)]
+    Doctor(cmd::doctor::Args),
+    /// Show the whole chain on a real Go service, in about a minute
+    #[command(after_help = cmd::demo::EXAMPLES)]
+    Demo(cmd::demo::Args),
+    /// Make signing keys, and say whom to trust
+    Key(cmd::key::KeyArgs),
+    /// Take and check evidence of what an artefact consists of
+    Seal(cmd::seal::SealArgs),
+    /// Show what a Go executable says about itself, and how it is hardened
+    #[command(after_help = cmd::inspect::EXAMPLES)]
+    Inspect(cmd::inspect::Args),
+    /// Record events, ask for them, verify and prove them
+    Audit(cmd::audit::AuditArgs),
+    /// Run a service under supervision, only if it is the one that was sealed
+    Run(Box<cmd::run::RunArgs>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the command reference in Markdown
+    #[command(hide = true)]
+    Reference,
     /// Write the man pages into a folder
     #[command(after_help = "Examples:\n  $ custody man man1")]
     Man {
@@ -68,18 +89,30 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Outcome {
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
-    let context = || Ok::<_, Failure>(Context { home: Home::locate(cli.global.home.clone())?, output });
-    let _ = &context;
+    let context = || {
+        let home = Home::locate(cli.global.home.clone())?;
+        Ok::<_, Failure>(Context { home, output, recorder: Recorder::default() })
+    };
     match cli.command {
+        Command::Doctor(args) => cmd::doctor::run(&args, &context()?),
+        Command::Demo(args) => cmd::demo::run(&args, &context()?),
+        Command::Key(args) => cmd::key::run(args, &context()?),
+        Command::Seal(args) => cmd::seal::run(args, &context()?),
+        Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Audit(args) => cmd::audit::run(args, &context()?),
+        Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
             output.text(&String::from_utf8_lossy(&script))
         }
-        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), &dir).map_err(|e| {
-            Failure::environment(
-                anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
-            )
-        }),
+        Command::Reference => output.text(&crate::reference::markdown(&Cli::command())),
+        Command::Man { dir } => std::fs::create_dir_all(&dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &dir))
+            .map_err(|e| {
+                Failure::environment(
+                    anyhow::Error::from(e).context(format!("cannot write man pages into {}", dir.display())),
+                )
+            }),
     }
 }

@@ -59,6 +59,11 @@ impl Failure {
 
     /// Prints the error on stderr (as one JSON document when `json`) and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
+        ExitCode::from(self.tell(json))
+    }
+
+    /// As [`Failure::report`], for a command that must end the process itself.
+    pub(crate) fn tell(&self, json: bool) -> u8 {
         let causes: Vec<String> = self.error.chain().map(ToString::to_string).collect();
         if json {
             let document = serde_json::json!({
@@ -71,6 +76,6 @@ impl Failure {
                 eprintln!("\nhint: {hint}");
             }
         }
-        ExitCode::from(self.code())
+        self.code()
     }
 }

@@ -1,11 +1,14 @@
 //! The chain of custody of a Go service: one binary, many nouns.
 #![forbid(unsafe_code)]
 
+mod aside;
 mod cli;
 mod cmd;
 mod failure;
 mod home;
 mod output;
+mod recorder;
+mod reference;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -1,1 +1,110 @@
-//! Hashes directories and archives without unpacking them.
+//! Hashes directories, files and archives without unpacking them, under SHA-256 and SM3 in one pass.
+//!
+//! [`collect`] reads an artefact and gives [`Evidence`]: every entry with its digests, and for an archive the
+//! digests of all its bytes and of its blocks. Evidence becomes a [`seal::Seal`], or is compared with one.
+//! ZIP (stored, deflate, zip64), tar, tar.gz, tar.xz and tar.zst are told apart by their first bytes, never by name.
+//!
+//! It does **not** follow symbolic links, open devices, or trust a length that it has not read: what an archive
+//! unpacks to is bounded by [`Limits`]. It does not guess either: an archive that two readers would understand
+//! differently (local and central headers that disagree, overlapping entries, a name twice) is refused.
+//! When [`Options::tolerant`] is set, as for a comparison, what is damaged becomes a fault of its entry and the
+//! rest is still read.
+//!
+//! ```
+//! let dir = std::env::temp_dir().join(format!("evidence-example-{}", std::process::id()));
+//! std::fs::create_dir_all(dir.join("bin"))?;
+//! std::fs::write(dir.join("bin/app"), "abc")?;
+//! let evidence = evidence::collect(&dir, &evidence::Options::default(), &|_, _| {})?;
+//! let seal = evidence.into_seal()?;
+//! assert_eq!(seal.tree().entry("bin/app").map(|e| e.size), Some(3));
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod blocks;
+mod budget;
+mod collector;
+mod compressed;
+mod content;
+mod detect;
+mod directory;
+mod error;
+mod file;
+mod options;
+mod source;
+mod tape;
+mod tar;
+mod zip;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+use std::path::Path;
+
+use gm::DualDigest;
+use seal::{Observation, ObservedKind, Seal, SealError, Subject, Tree};
+
+pub use error::{Blame, EvidenceError};
+pub use options::{Form, Limits, Options};
+pub use source::ReadAt;
+
+/// Hears how many bytes were read, and of how many where that is known. Called from several threads.
+pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);
+
+/// What was found at a path.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The last component of the path.
+    pub name: String,
+    /// What was left out.
+    pub exclude: seal::Exclude,
+    /// Everything found.
+    pub observation: Observation,
+}
+
+/// Reads the artefact at `path`.
+///
+/// # Errors
+/// When it cannot be read, breaks a rule of its format (unless [`Options::tolerant`]) or exceeds a limit.
+pub fn collect(path: &Path, options: &Options, progress: Progress<'_>) -> Result<Evidence, EvidenceError> {
+    let metadata = std::fs::metadata(path).map_err(|e| EvidenceError::read(path, e))?;
+    let observation = if metadata.is_dir() {
+        directory::observe(path, options, progress)?
+    } else {
+        file::observe(path, options, progress)?
+    };
+    let exclude = match observation.kind {
+        ObservedKind::Directory => options.exclude.clone(),
+        _ => seal::Exclude::default(),
+    };
+    Ok(Evidence { name: file::name_of(path), exclude, observation })
+}
+
+impl Evidence {
+    /// SHA-256 and SM3 of all bytes; a directory has none.
+    #[must_use]
+    pub fn digest(&self) -> Option<DualDigest> {
+        self.observation.digest
+    }
+
+    /// The seal of what was found.
+    ///
+    /// # Errors
+    /// When a path appears twice, an entry stands below a file, or something could not be read.
+    pub fn into_seal(self) -> Result<Seal, SealError> {
+        let found = self.observation;
+        if !found.faults.is_empty() || found.broken.is_some() {
+            return Err(SealError::Malformed("a part of the artefact could not be read"));
+        }
+        let subject = match (found.kind, found.digest, found.container) {
+            (ObservedKind::Directory, ..) => Subject::Directory,
+            (ObservedKind::File, ..) => Subject::File,
+            (ObservedKind::Archive(_), Some(digest), Some(container)) => {
+                Subject::Archive { digest, container }
+            }
+            (ObservedKind::Archive(_), ..) => return Err(SealError::Malformed("an archive has digests")),
+        };
+        Seal::new(&self.name, subject, Tree::new(found.entries)?)?.excluding(self.exclude)
+    }
+}

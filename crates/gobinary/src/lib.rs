@@ -1,1 +1,113 @@
-//! Go executables: build information, function tables, hardening facts.
+//! Go executables, read as bytes: what the go command wrote into them, their function table, and how they are
+//! hardened.
+//!
+//! ELF and PE, any architecture that Go builds for, either byte order; function tables of Go 1.18 and later. Nothing
+//! is executed and nothing is looked up elsewhere: sums of modules are reported, not checked, and a signature is
+//! reported, not verified. Mach-O is refused.
+//!
+//! Every read is checked against the bytes that are there and the work is bounded by the size of the file, so any
+//! bytes may be offered; wrong ones give an [`Error`].
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bytes = std::fs::read("payments")?;
+//! let binary = gobinary::Binary::parse(&bytes)?;
+//! let facts = binary.inspect();
+//! println!("{:?}, score {}", facts.go.map(|go| go.version), gobinary::hardening::assess(&binary.inspect()).score);
+//! for function in binary.functions()? {
+//!     println!("{:#x} {}", function.entry, function.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod buildinfo;
+mod bytes;
+mod elf;
+mod error;
+mod facts;
+mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod hardening;
+mod image;
+mod inspection;
+mod moduledata;
+mod pclntab;
+mod pe;
+
+pub use error::Error;
+pub use facts::{
+    BuildIds, Cgo, GoInfo, Inspection, Kind, Linkage, Memory, Module, NxStack, Paths, PeFacts, Purpose,
+    Relro, SymbolSection, Symbols, TableSummary,
+};
+pub use functions::Function;
+
+use object::Endianness;
+use object::elf::{FileHeader32, FileHeader64};
+
+/// An executable that bears the marks of the Go linker.
+#[derive(Debug)]
+pub struct Binary<'a> {
+    image: image::Image<'a>,
+    container: facts::Container,
+    go: Option<GoInfo>,
+    table: Result<(pclntab::Header<'a>, moduledata::Text), Error>,
+}
+
+impl<'a> Binary<'a> {
+    /// Reads the container, the build information and the header of the function table.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`], [`Error::Container`], [`Error::TooMany`] for the container; [`Error::NotGo`] when
+    /// there is neither build information nor a function table of any release.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let (image, container) = parse_container(bytes)?;
+        let go = buildinfo::read(&image);
+        let table = pclntab::find(&image);
+        // What looks like a table but cannot be tied to addresses is no mark of Go: debuggers carry the magics as data.
+        if go.is_none() && table.is_err() && !pclntab::is_named(&image) {
+            return Err(Error::NotGo);
+        }
+        Ok(Self { image, container, go, table })
+    }
+
+    /// What the go command wrote into the file.
+    #[must_use]
+    pub fn build_info(&self) -> Option<&GoInfo> {
+        self.go.as_ref()
+    }
+
+    /// Every function of the function table, in the order of their addresses.
+    ///
+    /// # Errors
+    /// When there is no table, it is of Go 1.17 or before, or it is damaged.
+    pub fn functions(&self) -> Result<Vec<Function<'a>>, Error> {
+        match &self.table {
+            Ok((header, text)) => functions::decode(header, text),
+            Err(error) => Err(error.again()),
+        }
+    }
+
+    /// All facts but the functions.
+    #[must_use]
+    pub fn inspect(&self) -> Inspection {
+        inspection::gather(self)
+    }
+}
+
+fn parse_container(bytes: &[u8]) -> Result<(image::Image<'_>, facts::Container), Error> {
+    let unknown = |found| Err(Error::UnknownFormat { found });
+    match bytes {
+        [0x7f, b'E', b'L', b'F', 1, ..] => elf::parse::<FileHeader32<Endianness>>(bytes),
+        [0x7f, b'E', b'L', b'F', 2, ..] => elf::parse::<FileHeader64<Endianness>>(bytes),
+        [b'M', b'Z', ..] => pe::parse(bytes),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xcf | 0xce, ..] => unknown("Mach-O"),
+        [0xca, 0xfe, 0xba, 0xbe, ..] => unknown("a Mach-O universal file or a Java class"),
+        [b'#', b'!', ..] => unknown("a script"),
+        [b'P', b'K', ..] => unknown("a ZIP archive"),
+        [] => unknown("an empty file"),
+        _ => unknown("of an unknown kind"),
+    }
+}

@@ -11,6 +11,9 @@ pub mod note;
 
 mod error;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
 
@@ -34,7 +37,7 @@ impl std::fmt::Display for Algorithm {
 /// Lower-case hexadecimal SHA-256 of a public key's `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7): the same
 /// string that `openssl pkey -pubin -outform DER | sha256sum` prints. Names a key everywhere.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
 
 impl KeyId {
@@ -50,10 +53,36 @@ impl KeyId {
         }))
     }
 
+    /// Reads the 64 lower-case hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when they are anything else.
+    pub fn parse(text: &str) -> Result<Self, SigningError> {
+        let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if text.len() != 64 || !digits {
+            return Err(SigningError::malformed("key id", "it is not 64 lower-case hexadecimal digits"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
     /// The 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = SigningError;
+
+    fn try_from(text: String) -> Result<Self, SigningError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.0
     }
 }
 

@@ -1,0 +1,168 @@
+//! The stage: a folder, this binary as a child process, and what the audience sees.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output as Finished, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+/// Lines of a command's output that are shown; the rest is counted.
+const SHOWN: usize = 24;
+
+/// What a command must come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// Exit code 0.
+    Holds,
+    /// Exit code 1: the check found what it is there to find.
+    DoesNotHold,
+}
+
+impl Expect {
+    fn code(self) -> i32 {
+        match self {
+            Self::Holds => 0,
+            Self::DoesNotHold => 1,
+        }
+    }
+}
+
+/// One folder for everything, removed at the end unless it is to be kept.
+pub(super) struct Stage {
+    folder: PathBuf,
+    binary: PathBuf,
+    output: Output,
+    begun: Instant,
+}
+
+impl Stage {
+    /// Makes the folder, owner-only.
+    pub(super) fn set(keep: Option<PathBuf>, output: Output) -> std::result::Result<Self, Failure> {
+        let make = || -> Result<Self> {
+            let folder = keep
+                .unwrap_or_else(|| std::env::temp_dir().join(format!("custody-demo-{}", std::process::id())));
+            fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+            let folder = folder.canonicalize()?;
+            let binary = std::env::current_exe().context("finding this program")?;
+            Ok(Self { folder, binary, output, begun: Instant::now() })
+        };
+        make().map_err(Failure::environment)
+    }
+
+    /// A path under the folder.
+    pub(super) fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    /// A path as the audience sees it.
+    pub(super) fn shorten(&self, path: &Path) -> String {
+        path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
+    }
+
+    /// The first regular file below a folder, by name.
+    pub(super) fn first_file(&self, relative: &str) -> Option<PathBuf> {
+        let mut names: Vec<_> = fs::read_dir(self.path(relative)).ok()?.flatten().map(|e| e.path()).collect();
+        names.sort();
+        names
+            .into_iter()
+            .find_map(|path| if path.is_file() { Some(path) } else { self.first_file(&self.shorten(&path)) })
+    }
+
+    /// A new part of the story.
+    pub(super) fn act(&self, title: &str, text: &str) -> Result<()> {
+        self.print(&format!("\n== {title}\n   {text}\n"))
+    }
+
+    /// A sentence of the story.
+    pub(super) fn say(&self, text: &str) -> Result<()> {
+        self.print(&format!("\n   {text}\n"))
+    }
+
+    /// A fact that was just seen.
+    pub(super) fn show(&self, text: &str) -> Result<()> {
+        self.print(&format!("   {text}\n"))
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        self.output.text(text).map_err(|_| anyhow::anyhow!("cannot write to stdout"))
+    }
+
+    /// This binary with the demonstration's home, in the demonstration's folder.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.folder).env("CUSTODY_HOME", self.path("home"));
+        command
+    }
+
+    /// Runs this binary, shows what it printed, and insists on its exit code.
+    pub(super) fn custody(&self, arguments: &[&str], expect: Expect) -> Result<()> {
+        self.custody_with_input(arguments, "", expect)
+    }
+
+    /// The same with something on standard input.
+    pub(super) fn custody_with_input(&self, arguments: &[&str], input: &str, expect: Expect) -> Result<()> {
+        let fed = if input.is_empty() { "" } else { " < event.json" };
+        self.print(&format!("\n$ custody {}{fed}\n", arguments.join(" ")))?;
+        let mut command = self.command(arguments);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let finished = child.wait_with_output()?;
+        self.show_output(&finished)?;
+        self.insist(arguments, &finished, expect)
+    }
+
+    fn show_output(&self, finished: &Finished) -> Result<()> {
+        let text = [finished.stdout.as_slice(), finished.stderr.as_slice()].concat();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut shown: String = lines.iter().take(SHOWN).map(|line| format!("  {line}\n")).collect();
+        if lines.len() > SHOWN {
+            shown.push_str(&format!("  … {} more lines\n", lines.len() - SHOWN));
+        }
+        self.print(&shown)
+    }
+
+    fn insist(&self, arguments: &[&str], finished: &Finished, expect: Expect) -> Result<()> {
+        let code = finished.status.code();
+        if code != Some(expect.code()) {
+            bail!("`custody {}` ended with {code:?}, not {}", arguments.join(" "), expect.code());
+        }
+        if expect == Expect::DoesNotHold {
+            self.print("  (exit code 1)\n")?;
+        }
+        Ok(())
+    }
+
+    /// The last words, and the folder's end.
+    pub(super) fn close(self, keep: bool, held: bool) -> Outcome {
+        if held {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let kept =
+                if keep { format!(" Everything is in {}.", self.folder.display()) } else { String::new() };
+            self.output
+                .text(&format!("\nThe chain held, and each break was found ({seconds:.0} s).{kept}\n"))?;
+        }
+        if !keep {
+            fs::remove_dir_all(&self.folder).map_err(Failure::environment)?;
+        }
+        Ok(())
+    }
+}
+
+/// Flips the lowest bit of the byte in the middle of a file and says where that is.
+pub(super) fn flip_middle_bit(path: &Path) -> Result<u64> {
+    let mut bytes = fs::read(path)?;
+    let offset = bytes.len() / 2;
+    let byte = bytes.get_mut(offset).context("the file is empty")?;
+    *byte ^= 1;
+    fs::write(path, bytes)?;
+    Ok(offset as u64)
+}

@@ -1,0 +1,127 @@
+//! `custody seal`: evidence of what an artefact consists of, and whether it still does.
+//!
+//! Both verbs end in [`concluded`], the one place where what happened leaves as a fact.
+
+mod create;
+mod report;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use evidence::{Blame, EvidenceError, Limits};
+use keystore::Keyring;
+use seal::SealError;
+use serde::Serialize;
+
+use super::Context;
+use crate::failure::{Failure, Outcome};
+
+/// Arguments of `custody seal`.
+#[derive(Args)]
+pub(crate) struct SealArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
+    #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
+                      $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
+                      $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'")]
+    Create(create::CreateArgs),
+    /// Say whether an artefact is still what was sealed, and name what is not
+    #[command(
+        after_help = "Exit code 0: nothing differs; 1: something does, or nobody trusted signed; 2: the seal or the\n\
+                      artefact cannot be understood.\n\n\
+                      Examples:\n  $ custody seal verify bin --seal bin.seal.json\n  \
+                      $ custody seal verify release.zip --seal release.seal.json --trust build.pub.pem --json"
+    )]
+    Verify(verify::VerifyArgs),
+}
+
+/// How much an artefact may hold.
+#[derive(Args)]
+struct LimitArgs {
+    /// Bytes that an archive may unpack to
+    #[arg(long, value_name = "N", default_value_t = Limits::default().bytes, help_heading = "Limits")]
+    max_bytes: u64,
+    /// Entries that it may hold
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries, help_heading = "Limits")]
+    max_entries: u64,
+    /// How many times its own size an archive may unpack to (from 16 MiB on)
+    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio, help_heading = "Limits")]
+    max_ratio: u64,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits { bytes: self.max_bytes, entries: self.max_entries, ratio: self.max_ratio }
+    }
+}
+
+/// Runs `custody seal`.
+pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
+    match args.verb {
+        Verb::Create(args) => create::run(&args, context),
+        Verb::Verify(args) => verify::run(&args, context),
+    }
+}
+
+/// The one place where what a seal command found leaves it: printed, and the place to record it.
+fn concluded<T: Serialize>(context: &Context, fact: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+    context.output.show(fact, text)
+}
+
+/// The keys of the home, if there is a home.
+fn keyring(context: &Context) -> Option<Keyring> {
+    let home = context.home.existing().ok()?;
+    Some(Keyring::open(home.keys(), home.trust()))
+}
+
+/// Reads an artefact under a progress bar.
+fn collect(
+    path: &PathBuf,
+    options: &evidence::Options,
+    context: &Context,
+) -> Result<evidence::Evidence, Failure> {
+    let bar = context.output.bytes_bar(None, "hashing");
+    let result = evidence::collect(path, options, &|done, total| {
+        if let Some(total) = total.filter(|t| bar.length() != Some(*t)) {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    result.map_err(|error| unreadable(error, path))
+}
+
+fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failure {
+    let hint = match &error {
+        EvidenceError::Limit { field, .. } => {
+            Some(format!("if it is meant to be so large, raise `--max-{field}`"))
+        }
+        EvidenceError::Special { .. } | EvidenceError::Name { .. } if path.is_dir() => {
+            Some("leave it out with `--exclude`".to_owned())
+        }
+        EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),
+        _ => None,
+    };
+    let blame = error.blame();
+    let missing =
+        matches!(&error, EvidenceError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+    let error = anyhow::Error::from(error).context(format!("cannot take evidence of `{}`", path.display()));
+    let failure = match blame {
+        Blame::Environment if !missing => Failure::environment(error),
+        _ => Failure::input(error),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn malformed(error: SealError, what: &std::path::Path) -> Failure {
+    Failure::input(anyhow::Error::from(error).context(format!("cannot use `{}`", what.display())))
+}

@@ -1,0 +1,206 @@
+//! `custody seal create`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use evidence::{Form, Options};
+use keystore::DEFAULT_KEY;
+use seal::{Exclude, Seal, Subject};
+use serde::Serialize;
+use signing::{Ed25519Signer, Signer};
+
+use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
+use crate::aside;
+use crate::cmd::key;
+use crate::failure::{Failure, Outcome};
+
+#[derive(Args)]
+pub(super) struct CreateArgs {
+    /// Directory, archive or file
+    path: PathBuf,
+    /// Where to write the seal; `-` is standard output
+    #[arg(long, short, value_name = "FILE", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+    /// Sign with this key of the home
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_KEY)]
+    key: String,
+    /// Sign with this private key instead (Ed25519, PKCS #8 PEM)
+    #[arg(long, value_name = "PEM", conflicts_with = "key")]
+    key_file: Option<PathBuf>,
+    /// Leave out what matches, and say so in the seal (directories only; repeatable)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Take the file as it is, even if it is an archive
+    #[arg(long)]
+    as_file: bool,
+    /// Read and report, and write nothing; needs no key
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// What was sealed, as it is recorded and printed. The names are part of the interface.
+#[derive(Serialize)]
+struct Created {
+    /// The action code of the event.
+    act: &'static str,
+    path: String,
+    name: String,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<seal::Format>,
+    entries: usize,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sm3: Option<String>,
+    tree: Roots,
+    /// Absent only in a dry run.
+    key_id: Option<String>,
+    output: Option<String>,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Roots {
+    sha256: String,
+    sm3: String,
+}
+
+pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
+    // Whatever can be wrong without reading a gigabyte is found before.
+    let signer = if args.dry_run { None } else { Some(signer(args, context)?) };
+    let exclude = Exclude::new(args.exclude.clone()).map_err(Failure::input)?;
+    check_exclude(args, &exclude)?;
+    if let Some(output) = file_output(args) {
+        check_output(output, &args.path, &exclude)?;
+    }
+    let form = if args.as_file { Form::File } else { Form::Detect };
+    let options = Options { limits: args.limits.limits(), exclude, form, ..Options::default() };
+    let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| malformed(e, &args.path))?;
+    warn_of_case(&seal, context);
+    let created = Created::of(args, &seal, signer.as_ref().map(|s| s.key_id().to_string()));
+    let Some(signer) = signer else {
+        return concluded(context, &created, |c| c.lines("would seal"));
+    };
+    let envelope = seal.sign(&[&signer as &dyn Signer]).map_err(|e| malformed(e, &args.path))?;
+    let Some(output) = file_output(args) else {
+        context.output.remark(created.lines("sealed").trim_end());
+        return context.output.text(&String::from_utf8_lossy(&envelope));
+    };
+    aside::write(output, &envelope).map_err(|e| unwritable(e, output))?;
+    concluded(context, &created, |c| c.lines("sealed"))
+}
+
+/// The file to write; `None` for standard output.
+fn file_output(args: &CreateArgs) -> Option<&Path> {
+    args.output.as_deref().filter(|path| *path != Path::new("-"))
+}
+
+fn signer(args: &CreateArgs, context: &Context) -> Result<Ed25519Signer, Failure> {
+    match &args.key_file {
+        Some(file) => read_key(file),
+        None => {
+            context.home.existing()?;
+            let ring = keyring(context)
+                .ok_or_else(|| Failure::input(anyhow::anyhow!("the home was removed meanwhile")))?;
+            ring.signer(&args.key).map_err(key::failure)
+        }
+    }
+}
+
+fn read_key(file: &Path) -> Result<Ed25519Signer, Failure> {
+    let context = || format!("cannot use key file `{}`", file.display());
+    let pem = std::fs::read_to_string(file)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))?;
+    Ed25519Signer::from_pkcs8_pem(&pem).map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))
+}
+
+fn check_exclude(args: &CreateArgs, exclude: &Exclude) -> Outcome {
+    if exclude.is_empty() || args.path.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::input(anyhow::anyhow!(
+        "`--exclude` is for directories, and `{}` is none",
+        args.path.display()
+    )))
+}
+
+/// A seal inside the directory that it seals would make its own verification fail.
+fn check_output(output: &Path, sealed: &Path, exclude: &Exclude) -> Outcome {
+    let parent = match output.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let parent = parent.canonicalize().map_err(|e| unwritable(e, output))?;
+    let Ok(sealed) = sealed.canonicalize() else { return Ok(()) };
+    let Ok(folder) = parent.strip_prefix(&sealed) else { return Ok(()) };
+    let inside = folder.join(output.file_name().unwrap_or_default());
+    if !sealed.is_dir() || exclude.matches(&inside.to_string_lossy()) {
+        return Ok(());
+    }
+    let what = format!("`{}` lies inside what is sealed; the seal would not hold", output.display());
+    Err(Failure::input(anyhow::anyhow!(what))
+        .hint(format!("write it elsewhere, or leave it out with `--exclude '{}'`", inside.display())))
+}
+
+fn unwritable(error: std::io::Error, output: &Path) -> Failure {
+    let failure = Failure::environment(
+        anyhow::Error::from(error).context(format!("cannot write `{}`", output.display())),
+    );
+    failure.hint("nothing was written; name another place with `-o FILE`")
+}
+
+fn warn_of_case(seal: &Seal, context: &Context) {
+    for group in seal.tree().case_collisions() {
+        let names: Vec<_> = group.iter().map(|p| seal::escape(p.as_bytes())).collect();
+        context.output.remark(&format!("remark: one file on Windows and macOS: {}", names.join(", ")));
+    }
+}
+
+impl Created {
+    fn of(args: &CreateArgs, seal: &Seal, key_id: Option<String>) -> Self {
+        let (kind, format) = match seal.subject() {
+            Subject::Directory => ("directory", None),
+            Subject::File => ("file", None),
+            Subject::Archive { container, .. } => ("archive", Some(container.format)),
+        };
+        let (digest, roots) = (seal.digest(), seal.tree().roots());
+        Self {
+            act: "SEAL.CREATED",
+            path: args.path.display().to_string(),
+            name: seal.name().to_owned(),
+            kind,
+            format,
+            entries: seal.tree().entries().len(),
+            bytes: seal.tree().entries().iter().map(|e| e.size).sum(),
+            sha256: digest.map(|d| hex::encode(d.sha256)),
+            sm3: digest.map(|d| hex::encode(d.sm3)),
+            tree: Roots { sha256: hex::encode(roots.sha256), sm3: hex::encode(roots.sm3) },
+            key_id,
+            output: file_output(args).filter(|_| !args.dry_run).map(|p| p.display().to_string()),
+            dry_run: args.dry_run,
+        }
+    }
+
+    fn lines(&self, verb: &str) -> String {
+        let kind = self.format.map_or_else(|| self.kind.to_owned(), |f| f.to_string());
+        let mut text =
+            format!("{verb} `{}`: {kind}, {} entries, {} bytes\n", self.path, self.entries, self.bytes);
+        let facts = [
+            ("sha256", self.sha256.as_deref()),
+            ("sm3", self.sm3.as_deref()),
+            ("tree", Some(self.tree.sha256.as_str())),
+            ("tree sm3", Some(self.tree.sm3.as_str())),
+            ("key", self.key_id.as_deref()),
+            ("seal", self.output.as_deref()),
+        ];
+        for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            text += &format!("  {name:8}  {value}\n");
+        }
+        text
+    }
+}

@@ -1,0 +1,162 @@
+//! What `custody seal verify` says.
+
+use std::path::Path;
+
+use seal::{Change, ChangeReason, Comparison, Entry, Seal, Subject};
+use serde::Serialize;
+
+/// How many entries are listed where the list is a consequence and not a finding.
+const SAMPLE: usize = 10;
+
+/// The result, as it is recorded and printed. The names are part of the interface.
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    /// The action code of the event.
+    act: &'static str,
+    holds: bool,
+    path: String,
+    seal: String,
+    name: &'a str,
+    signed_by: Vec<Signer>,
+    /// Entries that were sealed.
+    entries: usize,
+    changed: Vec<&'a str>,
+    added: &'a [String],
+    removed: Vec<&'a str>,
+    renamed: &'a [seal::Rename],
+    container: &'a [seal::DamagedRange],
+    /// Entries behind the place where the archive breaks off.
+    unread: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'a str>,
+    /// What is different about each changed entry.
+    details: &'a [Change],
+    /// Patterns of what the seal leaves out.
+    excluded: &'a [String],
+    /// The seal is of an archive, and this is a directory: only the entries were compared.
+    entries_only: bool,
+}
+
+/// Whose signature was accepted.
+#[derive(Serialize)]
+pub(super) struct Signer {
+    pub(super) name: String,
+    pub(super) key_id: String,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(
+        path: &Path,
+        file: &Path,
+        seal: &'a Seal,
+        signed_by: Vec<Signer>,
+        found: &'a Comparison,
+    ) -> Self {
+        let holds = found.holds();
+        Self {
+            act: if holds { "SEAL.VERIFIED" } else { "SEAL.MISMATCH" },
+            holds,
+            path: path.display().to_string(),
+            seal: file.display().to_string(),
+            name: seal.name(),
+            signed_by,
+            entries: seal.tree().entries().len(),
+            changed: found.changed.iter().map(|c| c.path.as_str()).collect(),
+            added: &found.added,
+            removed: found.removed.iter().map(seal::EntryPath::as_str).collect(),
+            renamed: &found.renamed,
+            container: &found.container,
+            unread: found.unread.iter().map(seal::EntryPath::as_str).collect(),
+            broken: found.broken.as_deref(),
+            details: &found.changed,
+            excluded: seal.exclude().patterns(),
+            entries_only: matches!(seal.subject(), Subject::Archive { .. }) && path.is_dir(),
+        }
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// What the reader should know besides the result.
+    pub(super) fn note(&self) -> Option<String> {
+        if self.entries_only {
+            return Some(
+                "remark: the seal is of an archive and this is a directory; only the entries are compared"
+                    .into(),
+            );
+        }
+        (!self.excluded.is_empty())
+            .then(|| format!("remark: not looked at, as the seal says: {}", self.excluded.join(", ")))
+    }
+
+    /// The counts, in a few words.
+    pub(super) fn summary(&self) -> String {
+        let counts = [
+            (self.changed.len(), "changed"),
+            (self.added.len(), "added"),
+            (self.removed.len(), "removed"),
+            (self.unread.len(), "unread"),
+            (self.container.len(), "damaged outside of every entry"),
+        ];
+        let named = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    /// For people.
+    pub(super) fn lines(&self) -> String {
+        if self.holds {
+            let by: Vec<_> =
+                self.signed_by.iter().map(|s| format!("{} ({})", s.name, short(&s.key_id))).collect();
+            return format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
+        }
+        let mut text = String::new();
+        let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
+        for change in self.details {
+            line("changed", format!("{}  ({})", change.path, difference(change)));
+        }
+        self.added.iter().for_each(|path| line("added", seal::escape(path.as_bytes())));
+        self.removed.iter().for_each(|path| line("removed", seal::escape(path.as_bytes())));
+        self.renamed.iter().for_each(|r| line("renamed", format!("{} -> {}", r.from, r.to)));
+        self.container.iter().for_each(|range| line("damaged", range.to_string()));
+        for path in self.unread.iter().take(SAMPLE) {
+            line("unread", seal::escape(path.as_bytes()));
+        }
+        if self.unread.len() > SAMPLE {
+            line("unread", format!("and {} more", self.unread.len() - SAMPLE));
+        }
+        if let Some(why) = self.broken {
+            line("broken", why.to_owned());
+        }
+        text
+    }
+}
+
+fn difference(change: &Change) -> String {
+    let found = match &change.reason {
+        ChangeReason::Unreadable(why) => return why.clone(),
+        ChangeReason::Found(found) => found.as_ref(),
+    };
+    let sealed = &change.sealed;
+    let mut parts = Vec::new();
+    let mut differs = |name: &str, of: fn(&Entry) -> String| {
+        let (before, now) = (of(sealed), of(found));
+        if before != now {
+            parts.push(format!("sealed {name}{before} found {name}{now}"));
+        }
+    };
+    differs("", |e| e.kind.to_string());
+    differs("-> ", |e| e.target.as_deref().map(|t| seal::escape(t.as_bytes())).unwrap_or_default());
+    if found.kind == seal::EntryKind::File && sealed.kind == found.kind {
+        differs("sha256:", |e| short(&hex::encode(e.digest.sha256)));
+        differs("sm3:", |e| short(&hex::encode(e.digest.sm3)));
+        differs("size ", |e| e.size.to_string());
+    }
+    differs("mode ", |e| format!("{:04o}", e.mode));
+    parts.join(", ")
+}
+
+/// Enough of a digest to recognise it; `--json` has all of it.
+fn short(digest: &str) -> String {
+    format!("{}…", digest.get(..12).unwrap_or(digest))
+}

@@ -1,0 +1,127 @@
+//! One file: an archive by its first bytes, or a file taken as it is.
+
+use std::fs::{File, Metadata};
+use std::path::Path;
+
+use seal::{Entry, EntryPath, Format, Observation, ObservedKind, escape};
+
+use crate::collector::Collector;
+use crate::error::EvidenceError;
+use crate::options::{Form, Options};
+use crate::source::{ReadAt, SizedFile};
+use crate::tape::Tape;
+use crate::{Progress, content, detect, tar, zip};
+
+/// Mode of a file where the system or the archive keeps none.
+pub(crate) const DEFAULT_MODE: u32 = 0o644;
+
+pub(crate) fn observe(
+    path: &Path,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Observation, EvidenceError> {
+    let file = open(path)?;
+    let before = file.metadata().map_err(|e| EvidenceError::read(path, e))?;
+    if !before.is_file() {
+        return Err(EvidenceError::Special { path: shown(path), kind: "special file" });
+    }
+    let source = SizedFile { size: before.len(), file };
+    let observation = match format(&source, options, path)? {
+        Some(format) => observe_archive(&source, format, &shown(path), options, progress)?,
+        None => observe_plain(&source, path, &before, options, progress)?,
+    };
+    let after = source.file.metadata().map_err(|e| EvidenceError::read(path, e))?;
+    if stamp(&before) != stamp(&after) {
+        return Err(EvidenceError::Unstable { path: shown(path) });
+    }
+    Ok(observation)
+}
+
+/// Without waiting: a FIFO that nobody writes to would otherwise hang here.
+fn open(path: &Path) -> Result<File, EvidenceError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nix::fcntl::OFlag::O_NONBLOCK.bits());
+    options.open(path).map_err(|e| EvidenceError::read(path, e))
+}
+
+fn format(source: &dyn ReadAt, options: &Options, path: &Path) -> Result<Option<Format>, EvidenceError> {
+    match options.form {
+        Form::File => Ok(None),
+        Form::Archive(format) => Ok(Some(format)),
+        Form::Detect => detect::format(source).map_err(|e| EvidenceError::read(path, e)),
+    }
+}
+
+/// Reads an archive from any source. `name` is for errors.
+pub(crate) fn observe_archive(
+    source: &dyn ReadAt,
+    format: Format,
+    name: &str,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Observation, EvidenceError> {
+    let mut tape = Tape::new(source, name, options.sealed_container, progress);
+    let mut collector = Collector::new(options);
+    match format {
+        Format::Zip => zip::walk(source, &mut tape, options, &mut collector)?,
+        _ => tar::walk(&mut tape, format, options, source.size(), &mut collector)?,
+    }
+    let (digest, container) = tape.finish(format)?;
+    Ok(collector.finish(ObservedKind::Archive(format), Some(digest), Some(container)))
+}
+
+fn observe_plain(
+    source: &SizedFile,
+    path: &Path,
+    metadata: &Metadata,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Observation, EvidenceError> {
+    let name = name_of(path);
+    let shown = shown(path);
+    let mut tape = Tape::new(source, &shown, None, progress);
+    let mut buffer = vec![0; content::CHUNK];
+    let (size, digest) = content::hash(&mut tape, &mut buffer, |_| Ok(()))
+        .map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::read(path, e)))?;
+    let mut collector = Collector::new(options);
+    collector.entry(Entry::file(EntryPath::new(&name)?, mode(metadata), size, digest))?;
+    Ok(collector.finish(ObservedKind::File, Some(digest), None))
+}
+
+/// The last component of a path; of the folder that `.` stands for when it has none.
+pub(crate) fn name_of(path: &Path) -> String {
+    let named = |p: &Path| p.file_name().map(|n| escape(n.as_encoded_bytes()));
+    named(path)
+        .or_else(|| path.canonicalize().ok().and_then(|full| named(&full)))
+        .unwrap_or_else(|| "root".to_owned())
+}
+
+fn shown(path: &Path) -> String {
+    escape(path.as_os_str().as_encoded_bytes())
+}
+
+/// What changes when a file is written to.
+#[cfg(unix)]
+pub(crate) fn stamp(metadata: &Metadata) -> impl PartialEq + use<> {
+    use std::os::unix::fs::MetadataExt as _;
+    let m = metadata;
+    (m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec())
+}
+
+/// What changes when a file is written to.
+#[cfg(not(unix))]
+pub(crate) fn stamp(metadata: &Metadata) -> impl PartialEq + use<> {
+    (metadata.len(), metadata.modified().ok())
+}
+
+#[cfg(unix)]
+pub(crate) fn mode(metadata: &Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::mode(metadata)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn mode(_: &Metadata) -> u32 {
+    DEFAULT_MODE
+}

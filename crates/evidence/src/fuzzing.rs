@@ -1,0 +1,45 @@
+//! Oracles over outside bytes, shared by the fuzz targets and the tests that replay their corpora.
+
+use seal::{Comparison, Container, Format, Observation};
+
+use crate::file::observe_archive;
+use crate::options::{Form, Limits, Options};
+
+/// Small enough that a bomb ends at once.
+const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 1000, ratio: 200 };
+
+/// A ZIP: see [`archive`].
+pub fn zip(data: &[u8]) {
+    archive(data, Format::Zip);
+}
+
+/// A tar, plain or compressed as the first byte says: see [`archive`].
+pub fn tar(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let formats = [Format::Tar, Format::TarGz, Format::TarXz, Format::TarZst];
+    archive(rest, formats[usize::from(*first) % formats.len()]);
+}
+
+/// Whatever the bytes are: what a strict reader takes, a tolerant one reads the same and without a fault; the seal
+/// of it holds against it; and its digests cover every byte.
+fn archive(data: &[u8], format: Format) {
+    let strict = Options { limits: LIMITS, form: Form::Archive(format), ..Options::default() };
+    let tolerant = Options { tolerant: true, ..strict.clone() };
+    let lenient = observe(data, format, &tolerant);
+    let Some(found) = observe(data, format, &strict) else { return };
+    assert_eq!(found.digest, Some(gm::Dual::digest(data)), "a byte is not covered");
+    let lenient = lenient.expect("a tolerant reader takes what a strict one takes");
+    assert!(lenient.faults.is_empty() && lenient.broken.is_none(), "a tolerant reader finds more faults");
+    let evidence =
+        crate::Evidence { name: "a".into(), exclude: seal::Exclude::default(), observation: found };
+    let Ok(seal) = evidence.into_seal() else { return };
+    let comparison = Comparison::of(&seal, &lenient).expect("an archive is comparable with its own seal");
+    assert!(comparison.holds(), "an archive differs from its own seal: {comparison:?}");
+}
+
+fn observe(data: &[u8], format: Format, options: &Options) -> Option<Observation> {
+    let observation = observe_archive(&data, format, "fuzz", options, &|_, _| {}).ok()?;
+    let size = observation.container.as_ref().map(|c: &Container| c.size);
+    assert_eq!(size, Some(data.len() as u64), "a byte was not read");
+    Some(observation)
+}

@@ -1,0 +1,105 @@
+//! A container read once from its first byte to its last: whatever part is used on the way, every byte is hashed,
+//! and what is decoded is what was hashed.
+
+use std::io::{self, BufRead, Read};
+
+use gm::DualDigest;
+use seal::{Container, Format};
+
+use crate::Progress;
+use crate::blocks::BlockHasher;
+use crate::error::EvidenceError;
+use crate::source::ReadAt;
+
+const BUFFER: usize = 256 * 1024;
+
+pub(crate) struct Tape<'a> {
+    source: &'a dyn ReadAt,
+    name: &'a str,
+    progress: Progress<'a>,
+    hasher: BlockHasher,
+    buffer: Vec<u8>,
+    at: usize,
+    filled: usize,
+    /// The source's offset behind the buffer.
+    offset: u64,
+}
+
+impl<'a> Tape<'a> {
+    pub(crate) fn new(
+        source: &'a dyn ReadAt,
+        name: &'a str,
+        sealed: Option<(u64, u64)>,
+        progress: Progress<'a>,
+    ) -> Self {
+        let hasher = BlockHasher::new(source.size(), sealed);
+        Self { source, name, progress, hasher, buffer: vec![0; BUFFER], at: 0, filled: 0, offset: 0 }
+    }
+
+    /// Where the next byte stands.
+    pub(crate) fn position(&self) -> u64 {
+        self.offset - (self.filled - self.at) as u64
+    }
+
+    /// Goes on to `target`, which is not behind, or to the end.
+    pub(crate) fn skip_to(&mut self, target: u64) -> Result<(), EvidenceError> {
+        while self.position() < target {
+            let wanted = usize::try_from(target - self.position()).unwrap_or(usize::MAX);
+            let name = self.name;
+            let failed = |source| EvidenceError::Read { path: name.to_owned(), source };
+            let ready = self.fill_buf().map_err(|e| EvidenceError::from_io(e, failed))?.len();
+            if ready == 0 {
+                break;
+            }
+            self.consume(ready.min(wanted));
+        }
+        Ok(())
+    }
+
+    /// Reads the rest and gives the digests.
+    pub(crate) fn finish(mut self, format: Format) -> Result<(DualDigest, Container), EvidenceError> {
+        self.skip_to(u64::MAX)?;
+        Ok(self.hasher.finish(format))
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        let count = loop {
+            match self.source.read_at(&mut self.buffer, self.offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(EvidenceError::Read { path: self.name.to_owned(), source }.into_io());
+                }
+                Ok(count) => break count,
+            }
+        };
+        self.hasher.update(&self.buffer[..count]);
+        self.at = 0;
+        self.filled = count;
+        self.offset += count as u64;
+        (self.progress)(self.offset, Some(self.source.size()));
+        Ok(())
+    }
+}
+
+impl BufRead for Tape<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.filled {
+            self.refill()?;
+        }
+        Ok(&self.buffer[self.at..self.filled])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count;
+    }
+}
+
+impl Read for Tape<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let ready = self.fill_buf()?;
+        let count = ready.len().min(out.len());
+        out[..count].copy_from_slice(&ready[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a file could not be read as a Go executable.
+
+/// Everything that can go wrong. The first two are the caller's choice of file; the others say that a file which
+/// looked right is damaged or unlike anything a Go toolchain writes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Neither ELF nor PE.
+    #[error("not an ELF or PE executable ({found})")]
+    UnknownFormat {
+        /// What the first bytes say it is.
+        found: &'static str,
+    },
+    /// An executable without any trace of the Go linker.
+    #[error("not a Go executable: it has neither build information nor a Go function table")]
+    NotGo,
+    /// The container's own headers are damaged.
+    #[error("damaged {format} headers")]
+    Container {
+        /// `ELF` or `PE`.
+        format: &'static str,
+        /// What the container's parser found.
+        #[source]
+        cause: object::Error,
+    },
+    /// More of something than any linker writes.
+    #[error("too many {what}: {found}, at most {limit}")]
+    TooMany {
+        /// Segments, sections, functions.
+        what: &'static str,
+        /// How many the file claims.
+        found: u64,
+        /// How many are read.
+        limit: u64,
+    },
+    /// There is no function table.
+    #[error("no Go function table (pclntab) found")]
+    NoFunctionTable,
+    /// The function table is of a release whose layout is not read.
+    #[error("the function table is of Go {release}; 1.18 and later are read")]
+    OldFunctionTable {
+        /// The releases that write this table.
+        release: &'static str,
+    },
+    /// The function table cannot be tied to addresses.
+    #[error("no module data refers to the function table, and nothing else says where its code starts")]
+    NoTextStart,
+    /// The function table contradicts itself.
+    #[error("damaged function table: {what}")]
+    FunctionTable {
+        /// Which part, and how.
+        what: &'static str,
+    },
+}
+
+impl Error {
+    /// The same refusal once more, for a caller who asks again for what could not be had.
+    pub(crate) fn again(&self) -> Self {
+        match *self {
+            Self::OldFunctionTable { release } => Self::OldFunctionTable { release },
+            Self::NoTextStart => Self::NoTextStart,
+            Self::FunctionTable { what } => Self::FunctionTable { what },
+            _ => Self::NoFunctionTable,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! PE executables. Sections are the regions; Go's parts lie unnamed in `.rdata` and `.data`.
+
+use object::LittleEndian as LE;
+use object::pe::{self, ImageNtHeaders32, ImageNtHeaders64};
+use object::read::pe::{ImageNtHeaders, ImageOptionalHeader as _};
+
+use crate::Error;
+use crate::bytes::{self, Layout};
+use crate::facts::{BuildIds, Container, Kind, Linkage, Memory, NxStack, PeFacts, Purpose, SymbolSection};
+use crate::image::{Image, Region, Section};
+
+/// Names in import tables; a limit for hostile files.
+const LIBRARIES: usize = 4096;
+/// `IMAGE_SIZEOF_SYMBOL` of the PE/COFF specification.
+const SYMBOL: u64 = 18;
+/// A `.zdebug_*` section is `ZLIB`, the unpacked size in big-endian order, and a zlib stream.
+const BIG: Layout = Layout { big_endian: true, pointer: 8 };
+
+/// Reads the container of a 32-bit or 64-bit PE file.
+pub(crate) fn parse(data: &[u8]) -> Result<(Image<'_>, Container), Error> {
+    let damaged = |cause| Error::Container { format: "PE", cause };
+    match object::read::pe::optional_header_magic(data).map_err(damaged)? {
+        pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC => parse_class::<ImageNtHeaders64>(data),
+        _ => parse_class::<ImageNtHeaders32>(data),
+    }
+}
+
+fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container), Error> {
+    let damaged = |cause| Error::Container { format: "PE", cause };
+    let dos = pe::ImageDosHeader::parse(data).map_err(damaged)?;
+    let mut offset = dos.nt_headers_offset().into();
+    let (headers, directories) = P::parse(data, &mut offset).map_err(damaged)?;
+    let table = headers.sections(data, offset).map_err(damaged)?;
+    let strings = headers.symbols(data).map(|s| s.strings()).unwrap_or_default();
+    let optional = headers.optional_header();
+
+    let mut regions = Vec::new();
+    let mut sections = Vec::new();
+    for header in table.iter() {
+        let name = header.name(strings).unwrap_or(header.raw_name());
+        let name = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
+        let region = region(name, optional.image_base(), header, data.len());
+        sections.extend(section(&region, header, data));
+        regions.push(region);
+    }
+    let file = headers.file_header();
+    let flags = optional.dll_characteristics();
+    let image = Image {
+        data,
+        layout: Layout { big_endian: false, pointer: if headers.is_type_64() { 8 } else { 4 } },
+        regions,
+        sections,
+        relocations: Vec::new(),
+    };
+    let relocatable = !file.characteristics.get(LE).contains(pe::IMAGE_FILE_RELOCS_STRIPPED);
+    let dynamic_base = flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE) && relocatable;
+    let nx = flags.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT);
+    let signature = directories.get(pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
+    let container = Container {
+        format: "pe",
+        architecture: architecture(file.machine.get(LE)),
+        linkage: Linkage {
+            kind: match () {
+                () if file.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) => Kind::SharedLibrary,
+                () if dynamic_base => Kind::PositionIndependent,
+                () => Kind::Executable,
+            },
+            static_linked: false, // every Windows program calls the system through DLLs
+            interpreter: None,
+            needed: libraries(&directories, data, &table),
+            search_paths: Vec::new(),
+        },
+        memory: Memory {
+            relro: None,
+            relro_needed: false,
+            binds_lazily: false,
+            nx_stack: if nx { NxStack::Yes } else { NxStack::No },
+            write_execute: image
+                .regions
+                .iter()
+                .filter(|r| r.writable && r.executable)
+                .map(|r| r.name.clone())
+                .collect(),
+        },
+        build_ids: BuildIds { go: go_build_id(&image), gnu: None },
+        pe: Some(PeFacts {
+            dynamic_base,
+            high_entropy_va: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA),
+            nx_compat: nx,
+            guard_cf: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_GUARD_CF),
+            authenticode: signature.is_some_and(|d| d.size.get(LE) != 0),
+        }),
+        symbol_table: symbol_table(file, data),
+    };
+    Ok((image, container))
+}
+
+fn region(name: String, base: u64, header: &pe::ImageSectionHeader, length: usize) -> Region {
+    let (offset, held) = header.pe_file_range();
+    let flags = header.characteristics.get(LE);
+    let start = bytes::index(offset.into()).unwrap_or(usize::MAX).min(length);
+    let end = start.saturating_add(bytes::index(held.into()).unwrap_or(usize::MAX)).min(length);
+    Region {
+        name,
+        address: base.wrapping_add(header.virtual_address.get(LE).into()),
+        file: start..end,
+        writable: flags.contains(pe::IMAGE_SCN_MEM_WRITE),
+        executable: flags.contains(pe::IMAGE_SCN_MEM_EXECUTE),
+    }
+}
+
+/// The Go linker lays the COFF symbol table out as a section too, `.symtab`; it is counted once, by
+/// [`symbol_table`], which sees whether it holds any symbol.
+fn section(region: &Region, header: &pe::ImageSectionHeader, data: &[u8]) -> Option<Section> {
+    let content = data.get(region.file.clone()).unwrap_or_default();
+    (region.name != ".symtab").then(|| Section {
+        name: region.name.clone(),
+        address: region.address,
+        bytes: header.size_of_raw_data.get(LE).into(),
+        expanded: content.strip_prefix(b"ZLIB").and_then(|size| BIG.u64(size, 0)),
+    })
+}
+
+fn architecture(machine: pe::Machine) -> String {
+    match machine {
+        pe::IMAGE_FILE_MACHINE_I386 => "386".to_owned(),
+        pe::IMAGE_FILE_MACHINE_AMD64 => "amd64".to_owned(),
+        pe::IMAGE_FILE_MACHINE_ARMNT => "arm".to_owned(),
+        pe::IMAGE_FILE_MACHINE_ARM64 => "arm64".to_owned(),
+        other => format!("machine {:#06x}", other.0),
+    }
+}
+
+fn libraries(
+    directories: &object::read::pe::DataDirectories<'_>,
+    data: &[u8],
+    sections: &object::read::coff::SectionTable<'_>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    let Ok(Some(imports)) = directories.import_table(data, sections) else { return names };
+    let Ok(mut descriptors) = imports.descriptors() else { return names };
+    while let Ok(Some(descriptor)) = descriptors.next() {
+        let Ok(name) = imports.name(descriptor.name.get(LE)) else { break };
+        names.push(String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned());
+        if names.len() == LIBRARIES {
+            break;
+        }
+    }
+    names
+}
+
+/// The COFF symbol table and its strings stand behind the sections, outside of any of them.
+fn symbol_table(file: &pe::ImageFileHeader, data: &[u8]) -> Vec<SymbolSection> {
+    let start = u64::from(file.pointer_to_symbol_table.get(LE));
+    let symbols = u64::from(file.number_of_symbols.get(LE)) * SYMBOL;
+    if start == 0 || symbols == 0 {
+        return Vec::new();
+    }
+    let little = Layout { big_endian: false, pointer: 8 };
+    let strings = bytes::index(start + symbols).and_then(|at| little.u32(data, at)).unwrap_or(0);
+    let held = (data.len() as u64).saturating_sub(start);
+    let whole = (symbols + u64::from(strings)).min(held);
+    vec![SymbolSection {
+        name: "COFF symbol table".to_owned(),
+        bytes: whole,
+        expanded: None,
+        purpose: Purpose::Symbols,
+    }]
+}
+
+/// On PE the Go linker writes the build id at the start of the code, framed as cmd/internal/buildid expects it.
+fn go_build_id(image: &Image<'_>) -> Option<String> {
+    const FRAME: &[u8] = b"\xff Go build ID: \"";
+    let code = image.regions.iter().find(|r| r.executable)?;
+    let content = image.content(code);
+    let id = content.strip_prefix(FRAME)?;
+    let id = &id[..id.len().min(1024)];
+    let end = id.windows(3).position(|w| w == b"\"\n ")?;
+    Some(String::from_utf8_lossy(&id[..end]).into_owned())
+}

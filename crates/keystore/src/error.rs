@@ -1,0 +1,119 @@
+//! What can go wrong with a key file.
+
+use std::path::{Path, PathBuf};
+
+use signing::SigningError;
+
+/// Errors of this crate, by who must act: the caller (`Name`, `Exists`, `NotFound`, `Malformed`), the evidence
+/// (`Revoked`), the machine (`ReadableByOthers`, `Io`).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeystoreError {
+    /// A name that cannot name a key.
+    #[error("`{name}` cannot name a key: {why}")]
+    Name {
+        /// The name as it was given.
+        name: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// There is already a key of this name, or this key already has a name.
+    #[error("{what} already exists")]
+    Exists {
+        /// What is there.
+        what: String,
+    },
+    /// No such key.
+    #[error("no key {key}")]
+    NotFound {
+        /// Name or id as it was asked for.
+        key: String,
+    },
+    /// A file that should hold a key, or facts about one, does not.
+    #[error("cannot read a key from {}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What its bytes break.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The public file beside a private key is not its public half.
+    #[error("{} is not the public half of {}", public.display(), private.display())]
+    HalvesDiffer {
+        /// The private key's file.
+        private: PathBuf,
+        /// The public key's file.
+        public: PathBuf,
+    },
+    /// The key was revoked.
+    #[error("key {key} was revoked on {at}: {reason}")]
+    Revoked {
+        /// Its id.
+        key: String,
+        /// When.
+        at: jiff::Timestamp,
+        /// Why, as it was given.
+        reason: String,
+    },
+    /// Others than the owner can read the private key, or put another in its place.
+    #[error("{} is open to others than its owner (mode {mode:04o})", path.display())]
+    ReadableByOthers {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its mode bits.
+        mode: u32,
+    },
+    /// The signing crate refused.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The file system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl KeystoreError {
+    /// The mend, where one is known: one line.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Name { .. } => Some(
+                "use lower-case letters, digits and `-`, `_`, `.`, `@` inside, such as `release-2026`".into(),
+            ),
+            Self::Exists { .. } => Some(
+                "see which there are with `custody key list`; `custody key rotate` replaces an own key"
+                    .into(),
+            ),
+            Self::NotFound { .. } => Some("see which there are with `custody key list`".into()),
+            Self::ReadableByOthers { path, .. } => Some(format!(
+                "if nobody can have copied it, close it with `chmod go= '{}'`; otherwise revoke the key",
+                path.display()
+            )),
+            Self::HalvesDiffer { public, .. } => {
+                Some(format!("find out who wrote {} before signing with this key", public.display()))
+            }
+            Self::Revoked { .. } => Some("make a new key with `custody key new`".into()),
+            Self::Malformed { .. } | Self::Signing(_) | Self::Io { .. } => None,
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn malformed(
+        path: &Path,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Malformed { path: path.to_owned(), source: source.into() }
+    }
+}

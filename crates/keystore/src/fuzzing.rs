@@ -1,0 +1,19 @@
+//! Oracles for hostile bytes, shared by the fuzz targets and the tests.
+
+use crate::KeyName;
+use crate::store::{own_name, retired_name};
+
+/// File names: whatever a folder holds, a name taken from it is a valid one and leads back to the same file.
+pub fn file_names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(name) = KeyName::new(text) {
+        let file = format!("{name}.pub.pem");
+        assert_eq!(own_name(&file), Some(name), "a key's file is not found again");
+        assert!(retired_name(&file).is_none(), "a key's file is taken for a retired one");
+    }
+    if let Some((name, stem)) = retired_name(text) {
+        assert!(own_name(text).is_none(), "a retired key is taken for one that signs");
+        assert!(stem.starts_with(name.as_str()));
+        assert!(!name.as_str().contains(['/', '\\']));
+    }
+}

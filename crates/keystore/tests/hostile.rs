@@ -1,0 +1,24 @@
+//! Hostile file names: the fuzz target's oracle on arbitrary text and on the shapes of real names.
+
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn any_text(text in ".{0,90}") {
+        keystore::fuzzing::file_names(text.as_bytes());
+    }
+
+    #[test]
+    fn texts_like_file_names(text in "[a-z0-9@.-]{1,12}(\\.[0-9TZ]{16})?(\\.[0-9a-f]{8})?(\\.retired)?(\\.pub)?(\\.pem)?") {
+        keystore::fuzzing::file_names(text.as_bytes());
+    }
+}
+
+#[test]
+fn the_corpus() {
+    let corpus =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/keystore_file_names");
+    for seed in std::fs::read_dir(corpus).unwrap() {
+        keystore::fuzzing::file_names(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}

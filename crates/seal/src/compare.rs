@@ -1,0 +1,309 @@
+//! What differs between a seal and what was found: entries by path, and damage outside every entry by its range.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use gm::DualDigest;
+use serde::Serialize;
+
+use crate::container::{Container, Format};
+use crate::entry::{Entry, EntryKind};
+use crate::error::SealError;
+use crate::path::EntryPath;
+use crate::statement::{Seal, Subject};
+
+/// What an artefact was found to be. Filled in by whoever reads it; damaged places do not stop the reading.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Directory, file or archive.
+    pub kind: ObservedKind,
+    /// SHA-256 and SM3 of all its bytes; a directory has none.
+    pub digest: Option<DualDigest>,
+    /// The entries that could be read, in any order.
+    pub entries: Vec<Entry>,
+    /// An archive's blocks. For a comparison they are cut as the seal's, and also at the sealed size.
+    pub container: Option<Container>,
+    /// Where entries stand in the container, when that can be said.
+    pub places: Vec<Place>,
+    /// Entries that could not be read.
+    pub faults: Vec<Fault>,
+    /// Why reading ended before the end, if it did: what came after is unknown.
+    pub broken: Option<String>,
+}
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObservedKind {
+    /// A directory.
+    Directory,
+    /// One file, taken as it is.
+    File,
+    /// An archive.
+    Archive(Format),
+}
+
+/// Where an entry stands in its container: its headers and its data.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The entry.
+    pub path: EntryPath,
+    /// Its bytes.
+    pub ranges: Vec<Range<u64>>,
+}
+
+/// An entry that could not be read.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Its path; escaped when it is none that a seal could list.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// How an artefact differs from its seal. Paths are sorted.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Comparison {
+    /// Entries that are still there but not as they were.
+    pub changed: Vec<Change>,
+    /// Entries that the seal does not list, escaped where a seal could not list them.
+    pub added: Vec<String>,
+    /// Entries that the seal lists and that are gone.
+    pub removed: Vec<EntryPath>,
+    /// Pairs of a removed and an added entry with the same content. They are in those lists too.
+    pub renamed: Vec<Rename>,
+    /// Ranges of the archive that changed and are not explained by an entry above.
+    pub container: Vec<DamagedRange>,
+    /// Entries that could not be looked for because the archive breaks off before them.
+    pub unread: Vec<EntryPath>,
+    /// Why reading ended early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+/// An entry that is not as it was.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Change {
+    /// The entry.
+    pub path: EntryPath,
+    /// As it was sealed.
+    pub sealed: Entry,
+    /// How it was found.
+    #[serde(flatten)]
+    pub reason: ChangeReason,
+}
+
+/// In what an entry is not as it was.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeReason {
+    /// It reads, and differs.
+    Found(Box<Entry>),
+    /// It does not read.
+    Unreadable(String),
+}
+
+/// A removed and an added entry with the same content.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Rename {
+    /// The path that was sealed.
+    pub from: EntryPath,
+    /// The path that was found.
+    pub to: EntryPath,
+}
+
+/// Bytes of an archive, `start` to `end` without `end`; it prints as `container:0x1f000-0x1ffff`, both inclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DamagedRange {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+impl std::fmt::Display for DamagedRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "container:{:#x}-{:#x}", self.start, self.end.saturating_sub(1))
+    }
+}
+
+impl Serialize for DamagedRange {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Comparison {
+    /// Compares `found` with `seal`.
+    ///
+    /// A directory may be compared with the seal of an archive that it was unpacked from: then the container is
+    /// not looked at, and directories that the archive only implies are no additions.
+    ///
+    /// # Errors
+    /// [`SealError::Malformed`] when the two cannot be compared (a file with the seal of a directory).
+    pub fn of(seal: &Seal, found: &Observation) -> Result<Self, SealError> {
+        let entries = aligned(seal, found)?;
+        let mut out = Self { broken: found.broken.clone(), ..Self::default() };
+        out.compare_entries(seal, &entries, found);
+        out.find_renames(seal, &entries);
+        out.compare_container(seal, found);
+        Ok(out)
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn compare_entries(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>, found: &Observation) {
+        let faults: HashMap<&str, &str> =
+            found.faults.iter().map(|f| (f.path.as_str(), f.reason.as_str())).collect();
+        for sealed in seal.tree().entries() {
+            let path = sealed.path.as_str();
+            let reason = match (faults.get(path), entries.get(path)) {
+                (Some(reason), _) => ChangeReason::Unreadable((*reason).to_owned()),
+                (None, Some(entry)) if entry == sealed => continue,
+                (None, Some(entry)) => ChangeReason::Found(Box::new(entry.clone())),
+                (None, None) => {
+                    let gone = if found.broken.is_some() { &mut self.unread } else { &mut self.removed };
+                    gone.push(sealed.path.clone());
+                    continue;
+                }
+            };
+            self.changed.push(Change { path: sealed.path.clone(), sealed: sealed.clone(), reason });
+        }
+        let implied = implied_directories(seal, found);
+        let unknown = |path: &&str| seal.tree().entry(path).is_none() && !implied.contains(path);
+        let faulty = found.faults.iter().map(|f| f.path.as_str());
+        self.added = entries.keys().copied().chain(faulty).filter(unknown).map(str::to_owned).collect();
+        self.added.sort();
+        self.added.dedup();
+    }
+
+    fn find_renames(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>) {
+        let mut added: HashMap<(EntryKind, DualDigest), Vec<&EntryPath>> = HashMap::new();
+        for path in self.added.iter().rev() {
+            if let Some(entry) = entries.get(path.as_str()) {
+                added.entry((entry.kind, entry.digest)).or_default().push(&entry.path);
+            }
+        }
+        for from in &self.removed {
+            // Every directory has the same digest; that says nothing about where one went.
+            let Some(sealed) = seal.tree().entry(from.as_str()).filter(|e| e.kind != EntryKind::Directory)
+            else {
+                continue;
+            };
+            if let Some(to) = added.get_mut(&(sealed.kind, sealed.digest)).and_then(Vec::pop) {
+                self.renamed.push(Rename { from: from.clone(), to: to.clone() });
+            }
+        }
+    }
+
+    fn compare_container(&mut self, seal: &Seal, found: &Observation) {
+        let Subject::Archive { digest, container: sealed } = seal.subject() else { return };
+        let Some(now) = &found.container else { return };
+        if found.digest == Some(*digest) {
+            return;
+        }
+        let ranges = differing(sealed, now);
+        if !self.entries_differ() {
+            // Something differs, and no entry does. If even the blocks agree, the seal's own digests do not.
+            let whole = DamagedRange { start: 0, end: now.size.max(1) };
+            self.container = if ranges.is_empty() { vec![whole] } else { ranges };
+        } else if sealed.size == now.size && !found.places.is_empty() {
+            let explained = self.explained(found);
+            self.container = ranges.into_iter().filter(|r| !overlaps(&explained, r)).collect();
+        } else if self.broken.is_some() {
+            self.container = ranges;
+        }
+        self.container = merged(std::mem::take(&mut self.container));
+    }
+
+    fn entries_differ(&self) -> bool {
+        !(self.changed.is_empty()
+            && self.added.is_empty()
+            && self.removed.is_empty()
+            && self.unread.is_empty())
+    }
+
+    /// The bytes of the entries that are named anyway, by their start.
+    fn explained(&self, found: &Observation) -> Vec<Range<u64>> {
+        let named: HashSet<&str> = self
+            .changed
+            .iter()
+            .map(|c| c.path.as_str())
+            .chain(self.added.iter().map(String::as_str))
+            .collect();
+        let mut ranges: Vec<_> = found
+            .places
+            .iter()
+            .filter(|place| named.contains(place.path.as_str()))
+            .flat_map(|place| place.ranges.iter().cloned())
+            .collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges
+    }
+}
+
+/// The found entries by path. A file sealed alone is the same file under another name.
+fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str, Entry>, SealError> {
+    match (seal.subject(), found.kind) {
+        (Subject::File, ObservedKind::File) => {
+            let sealed = seal.tree().entries().first();
+            let pairs = found.entries.iter().zip(sealed);
+            Ok(pairs.map(|(e, s)| (s.path.as_str(), Entry { path: s.path.clone(), ..e.clone() })).collect())
+        }
+        (Subject::Directory, ObservedKind::Directory)
+        | (Subject::Archive { .. }, ObservedKind::Archive(_) | ObservedKind::Directory) => {
+            Ok(found.entries.iter().map(|e| (e.path.as_str(), e.clone())).collect())
+        }
+        (Subject::Directory, _) => Err(SealError::Malformed("it is of a directory, and this is a file")),
+        (Subject::File, _) => Err(SealError::Malformed("it is of a file, and this is none")),
+        (Subject::Archive { .. }, _) => Err(SealError::Malformed("it is of an archive, and this is none")),
+    }
+}
+
+fn implied_directories<'a>(seal: &'a Seal, found: &Observation) -> HashSet<&'a str> {
+    match (seal.subject(), found.kind) {
+        (Subject::Archive { .. }, ObservedKind::Directory) => {
+            seal.tree().entries().iter().flat_map(|entry| entry.path.ancestors()).collect()
+        }
+        _ => HashSet::new(),
+    }
+}
+
+/// The blocks that differ, and what one has more than the other.
+fn differing(sealed: &Container, now: &Container) -> Vec<DamagedRange> {
+    let block = sealed.block_size;
+    let common = sealed.size.min(now.size);
+    let mut out: Vec<DamagedRange> = (0u64..)
+        .zip(sealed.blocks.iter().zip(&now.blocks))
+        .filter(|(_, (a, b))| a != b)
+        .map(|(at, _)| DamagedRange { start: at * block, end: ((at + 1) * block).min(common) })
+        .filter(|range| range.start < range.end)
+        .collect();
+    if sealed.size != now.size {
+        out.push(DamagedRange { start: common, end: sealed.size.max(now.size) });
+    }
+    merged(out)
+}
+
+fn merged(ranges: Vec<DamagedRange>) -> Vec<DamagedRange> {
+    let mut out: Vec<DamagedRange> = Vec::new();
+    for range in ranges {
+        match out.last_mut() {
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+            _ => out.push(range),
+        }
+    }
+    out
+}
+
+/// `explained` is sorted, and its ranges are disjoint.
+fn overlaps(explained: &[Range<u64>], range: &DamagedRange) -> bool {
+    let next = explained.partition_point(|r| r.end <= range.start);
+    explained.get(next).is_some_and(|r| r.start < range.end)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime"
+	"time"
+)
+
+// slowest bounds the slow path, so that a caller cannot hold a processor for long.
+const slowest = 2 * time.Second
+
+func routes(bank *Bank) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, http.StatusOK, map[string]string{"status": "ok", "go": runtime.Version()})
+	})
+	mux.HandleFunc("GET /balance/{account}", func(w http.ResponseWriter, r *http.Request) {
+		account := r.PathValue("account")
+		answerJSON(w, http.StatusOK, map[string]any{"account": account, "balance": bank.Balance(account)})
+	})
+	mux.HandleFunc("POST /pay", func(w http.ResponseWriter, r *http.Request) { pay(bank, w, r) })
+	mux.HandleFunc("GET /report", slowReport)
+	return mux
+}
+
+func pay(bank *Bank, w http.ResponseWriter, r *http.Request) {
+	var payment Payment
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096))
+	body.DisallowUnknownFields()
+	if err := body.Decode(&payment); err != nil {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+		return
+	}
+	settlement, err := bank.Pay(payment)
+	if errors.Is(err, ErrRefused) {
+		answerJSON(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
+		return
+	}
+	answerJSON(w, http.StatusOK, settlement)
+}
+
+func slowReport(w http.ResponseWriter, r *http.Request) {
+	span, err := time.ParseDuration(r.URL.Query().Get("for"))
+	if err != nil {
+		span = 200 * time.Millisecond
+	}
+	answerJSON(w, http.StatusOK, map[string]uint64{"rounds": report(min(span, slowest))})
+}
+
+func answerJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // the client is gone: nobody is left to tell
+}

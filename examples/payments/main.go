@@ -1,0 +1,70 @@
+// Payments is the service that Custody's demonstration builds, seals, runs, tampers with and catches: HTTP, a few
+// endpoints, a pool of goroutines and one path that is slow on purpose. Standard library only, and nothing in it
+// knows of Custody: it takes its listening socket as any service under a socket-passing supervisor does.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	address := flag.String("addr", "127.0.0.1:8080", "address to listen on when no socket is passed in")
+	workers := flag.Int("workers", 4, "goroutines that settle payments")
+	flag.Parse()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := serve(*address, *workers, log); err != nil {
+		log.Error("payments stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs until SIGTERM or SIGINT, then answers what is under way and returns.
+func serve(address string, workers int, log *slog.Logger) error {
+	listener, passed, err := listen(address)
+	if err != nil {
+		return err
+	}
+	bank := NewBank(workers)
+	defer bank.Close()
+	server := &http.Server{Handler: routes(bank), ReadHeaderTimeout: 5 * time.Second}
+	stopped, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	log.Info("payments serves", "address", listener.Addr().String(), "passed", passed, "pid", os.Getpid())
+	select {
+	case err := <-failed:
+		return err
+	case <-stopped.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	log.Info("payments drained")
+	return nil
+}
+
+// listen takes the first socket of LISTEN_FDS (sd_listen_fds(3)) when the variables are meant for this process, and
+// opens its own otherwise.
+func listen(address string) (listener net.Listener, passed bool, err error) {
+	if !socketPassed() {
+		listener, err = net.Listen("tcp", address)
+		return listener, false, err
+	}
+	const firstPassed = 3 // SD_LISTEN_FDS_START
+	file := os.NewFile(firstPassed, "LISTEN_FD_3")
+	defer file.Close()
+	listener, err = net.FileListener(file)
+	return listener, true, err
+}

