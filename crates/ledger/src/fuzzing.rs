@@ -124,7 +124,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 record::start(&mut bytes);
                 leaves.iter().for_each(|leaf| tlog::bundle::push(&mut bytes, leaf).unwrap());
-                record::finish(&mut bytes, &SALT, first, leaves.len() as u32);
+                record::finish(&mut bytes, &SALT, first, u32::try_from(leaves.len()).unwrap());
                 bytes
             }),
             1 => proptest::collection::vec(any::<u8>(), 0..40),

@@ -1,5 +1,6 @@
 //! The vectors in `docs/formats/` are what this code writes, and the roots are those of the Certificate Transparency
 //! reference tests.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -139,13 +139,13 @@ mod tests {
         for leaf in leaves {
             bundle::push(&mut buffer, leaf).unwrap();
         }
-        finish(&mut buffer, salt, first, leaves.len() as u32);
+        finish(&mut buffer, salt, first, u32::try_from(leaves.len()).unwrap());
         buffer
     }
 
     #[test]
     fn the_document_holds_this_record() {
-        let salt: Salt = std::array::from_fn(|i| i as u8);
+        let salt: Salt = *b"\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f";
         let bytes = record(&salt, 5, &[b"a", b"bc"]);
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/ledger.md");
