@@ -206,7 +206,7 @@ fn second_lives(key: &Key, sim: &Sim, stride: usize) -> Result<usize, String> {
 fn a_crash_after_a_crash_or_a_kill_recovers() {
     let (key, sim) = (Key::new(), Sim::new());
     live(&key, &sim);
-    let images = second_lives(&key, &sim, 11).unwrap();
+    let images = second_lives(&key, &sim, 29).unwrap();
     assert!(images > 2000, "only {images} images");
 }
 
@@ -255,6 +255,9 @@ fn a_full_disk_is_said_and_passes() {
     append(&log, &sim, 5);
     sim.inject(Some(Fault::Full));
     assert!(matches!(log.publish(), Err(LedgerError::Full { .. })));
+    sim.inject(Some(Fault::FullMidway));
+    assert!(matches!(log.publish(), Err(LedgerError::Full { .. })), "and again, with files cut short");
+    sim.inject(Some(Fault::Full));
     let long = vec![vec![b'x'; 8000]];
     assert!(matches!(log.append(long), Err(LedgerError::Full { .. })), "no space for the next segment");
     sim.inject(None);

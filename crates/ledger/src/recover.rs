@@ -51,6 +51,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         edge: Edge::new(),
         known: HashSet::from(["log".to_owned()]),
         touched: BTreeSet::new(),
+        staged: Vec::new(),
     };
     let found = find_checkpoint(&*storage, &verifier, &integrator.origin)?;
     let created = found.is_none();
