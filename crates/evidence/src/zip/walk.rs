@@ -30,7 +30,8 @@ pub(crate) fn walk(
     let mut buffer = vec![0; content::CHUNK];
     for (at, record) in records.iter().enumerate() {
         let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
-        let mut reader = EntryReader { tape, record, limit, budget: &budget, end: record.offset };
+        let end = record.least_end().min(limit);
+        let mut reader = EntryReader { tape, record, limit, budget: &budget, end };
         let found = reader.read(&mut buffer);
         let end = reader.end;
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
@@ -45,7 +46,7 @@ struct EntryReader<'a, 'b> {
     /// Where the next thing starts.
     limit: u64,
     budget: &'a Budget,
-    /// How far this entry is known to reach.
+    /// How far this entry is known to reach; as the central directory has it until the local header was read.
     end: u64,
 }
 
