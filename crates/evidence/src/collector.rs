@@ -76,7 +76,7 @@ impl<'s> Collector<'s> {
         if !self.tolerant || !error.is_damage() {
             return Err(error);
         }
-        self.faults.push(Fault { path: path.to_owned(), reason: error.reason() });
+        self.faults.push(Fault { path: path.to_owned(), reason: error.reason_of_entry() });
         check_entries(&self.limits, self.entries.len() + self.faults.len())
     }
 

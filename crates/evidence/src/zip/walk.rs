@@ -18,7 +18,7 @@ pub(crate) fn walk(
     source: &dyn ReadAt,
     tape: &mut Tape<'_>,
     options: &Options,
-    collector: &mut Collector<'_>,
+    collector: &mut Collector,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
     let directory = match end::find(source) {
@@ -30,8 +30,9 @@ pub(crate) fn walk(
     let mut buffer = vec![0; content::CHUNK];
     for (at, record) in records.iter().enumerate() {
         let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
-        let mut reader = EntryReader { tape, record, limit, budget: &budget, end: record.offset };
-        let found = reader.read(&mut buffer, collector);
+        let end = record.least_end().min(limit);
+        let mut reader = EntryReader { tape, record, limit, budget: &budget, end };
+        let found = reader.read(&mut buffer);
         let end = reader.end;
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
         collector.take(record.path.as_str(), found)?;
@@ -45,12 +46,12 @@ struct EntryReader<'a, 'b> {
     /// Where the next thing starts.
     limit: u64,
     budget: &'a Budget,
-    /// How far this entry is known to reach.
+    /// How far this entry is known to reach; as the central directory has it until the local header was read.
     end: u64,
 }
 
 impl EntryReader<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8], collector: &mut Collector<'_>) -> Result<Entry, EvidenceError> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Entry, EvidenceError> {
         let record = self.record;
         self.tape.skip_to(record.offset)?;
         if self.tape.position() != record.offset {
@@ -62,15 +63,8 @@ impl EntryReader<'_, '_> {
         let data_end = data_end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
         self.end = data_end;
         let mut target = Vec::new();
-        let mut content = |piece: &[u8]| match record.kind {
-            EntryKind::Symlink => {
-                target.extend(piece);
-                Ok(())
-            }
-            _ => collector.content(&record.path, piece),
-        };
         let mut input = self.tape.by_ref().take(record.compressed);
-        let digest = decode(&mut input, record, self.budget, buffer, &mut content)?;
+        let digest = decode(&mut input, record, self.budget, buffer, &mut target)?;
         self.tape.skip_to(data_end)?;
         self.check_descriptor(data_end)?;
         entry(record, digest, &target)
@@ -83,10 +77,7 @@ impl EntryReader<'_, '_> {
         let mut bytes = Vec::new();
         let room = (self.limit - data_end).min(local::MAX_DESCRIPTOR);
         self.tape.by_ref().take(room).read_to_end(&mut bytes).map_err(|e| {
-            EvidenceError::from_io(e, |source| EvidenceError::Decode {
-                path: self.record.path.to_string(),
-                source,
-            })
+            EvidenceError::from_io(e, |source| EvidenceError::Decode { path: self.record.path.to_string(), source })
         })?;
         self.end = data_end + local::descriptor_length(&bytes, self.record)?;
         Ok(())
@@ -103,7 +94,7 @@ fn decode(
     record: &Record,
     budget: &Budget,
     buffer: &mut [u8],
-    content: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    target: &mut Vec<u8>,
 ) -> Result<DualDigest, EvidenceError> {
     let mut crc = crc32fast::Hasher::new();
     let mut size = 0u64;
@@ -111,12 +102,13 @@ fn decode(
         budget.spend(piece.len() as u64).map_err(EvidenceError::into_io)?;
         size += piece.len() as u64;
         if size > record.size {
-            return Err(
-                EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io()
-            );
+            return Err(EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io());
         }
         crc.update(piece);
-        content(piece)
+        if record.kind == EntryKind::Symlink {
+            target.extend(piece);
+        }
+        Ok(())
     };
     let failed = |e| {
         EvidenceError::from_io(e, |source| EvidenceError::Decode { path: record.path.to_string(), source })
