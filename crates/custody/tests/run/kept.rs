@@ -131,7 +131,7 @@ fn streams_pass_through_byte_by_byte() {
 fn signals_are_passed_on() {
     let dir = dir();
     let script = "trap 'echo hup >> got' HUP; trap 'echo usr1 >> got' USR1; trap 'echo usr2 >> got' USR2; \
-                  trap 'echo term >> got; exit 0' TERM; echo ready >> got; while :; do sleep 0.01; done";
+                  trap 'echo term >> got; exit 0' TERM; echo ready >> got; for _ in $(seq 3000); do sleep 0.01; done";
     let mut run = Running::start(dir.path(), &["--unsealed"], &["sh", "-c", script]);
     run.await_start();
     let got = || fs::read_to_string(dir.path().join("got")).unwrap_or_default();
@@ -153,7 +153,7 @@ fn signals_are_passed_on() {
 #[test]
 fn a_service_that_does_not_stop_is_killed_after_the_timeout() {
     let dir = dir();
-    let script = "trap '' TERM; echo ready > ready; while :; do sleep 0.01; done";
+    let script = "trap '' TERM; echo ready > ready; for _ in $(seq 3000); do sleep 0.01; done";
     let options = ["--unsealed", "--stop-timeout", "300ms"];
     let mut run = Running::start(dir.path(), &options, &["sh", "-c", script]);
     let pid = run.await_start();
@@ -171,7 +171,7 @@ fn a_service_that_does_not_stop_is_killed_after_the_timeout() {
 #[test]
 fn a_second_request_ends_the_patience() {
     let dir = dir();
-    let script = "trap '' TERM INT; echo ready > ready; while :; do sleep 0.01; done";
+    let script = "trap '' TERM INT; echo ready > ready; for _ in $(seq 3000); do sleep 0.01; done";
     let mut run = Running::start(dir.path(), &["--unsealed", "--stop-timeout", "10m"], &["sh", "-c", script]);
     run.await_start();
     eventually("ready", || dir.path().join("ready").exists());
@@ -184,7 +184,7 @@ fn a_second_request_ends_the_patience() {
 #[test]
 fn when_the_supervisor_is_killed_the_service_is_asked_to_go() {
     let dir = dir();
-    let script = "trap 'echo term > got; exit 0' TERM; echo ready > ready; while :; do sleep 0.01; done";
+    let script = "trap 'echo term > got; exit 0' TERM; echo ready > ready; for _ in $(seq 3000); do sleep 0.01; done";
     let mut run = custody(dir.path(), &["--unsealed", "-q"]);
     let mut run = run.args(["sh", "-c", script]).stderr(Stdio::null()).spawn().unwrap();
     eventually("ready", || dir.path().join("ready").exists());
