@@ -30,7 +30,8 @@ pub(crate) fn walk(
     let mut buffer = vec![0; content::CHUNK];
     for (at, record) in records.iter().enumerate() {
         let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
-        let mut reader = EntryReader { tape, record, limit, budget: &budget, end: record.offset };
+        let end = record.least_end().min(limit);
+        let mut reader = EntryReader { tape, record, limit, budget: &budget, end };
         let found = reader.read(&mut buffer);
         let end = reader.end;
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
@@ -45,7 +46,7 @@ struct EntryReader<'a, 'b> {
     /// Where the next thing starts.
     limit: u64,
     budget: &'a Budget,
-    /// How far this entry is known to reach.
+    /// How far this entry is known to reach; as the central directory has it until the local header was read.
     end: u64,
 }
 
@@ -76,10 +77,7 @@ impl EntryReader<'_, '_> {
         let mut bytes = Vec::new();
         let room = (self.limit - data_end).min(local::MAX_DESCRIPTOR);
         self.tape.by_ref().take(room).read_to_end(&mut bytes).map_err(|e| {
-            EvidenceError::from_io(e, |source| EvidenceError::Decode {
-                path: self.record.path.to_string(),
-                source,
-            })
+            EvidenceError::from_io(e, |source| EvidenceError::Decode { path: self.record.path.to_string(), source })
         })?;
         self.end = data_end + local::descriptor_length(&bytes, self.record)?;
         Ok(())
@@ -104,9 +102,7 @@ fn decode(
         budget.spend(piece.len() as u64).map_err(EvidenceError::into_io)?;
         size += piece.len() as u64;
         if size > record.size {
-            return Err(
-                EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io()
-            );
+            return Err(EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io());
         }
         crc.update(piece);
         if record.kind == EntryKind::Symlink {
