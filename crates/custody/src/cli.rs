@@ -50,6 +50,8 @@ enum Command {
     Inspect(cmd::inspect::Args),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
+    /// Unpack, check and put to use a portable Go release
+    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -94,6 +96,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Run(args) => cmd::run::run(*args, &context()?),
+        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
