@@ -56,6 +56,8 @@ enum Command {
     Run(Box<cmd::run::RunArgs>),
     /// Record, query, prove and verify events
     Audit(cmd::audit::AuditArgs),
+    /// Unpack, check and put to use a portable Go release
+    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -105,6 +107,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),
+        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
