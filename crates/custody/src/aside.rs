@@ -22,7 +22,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A new file beside the target: a rename does not cross file systems.
 fn create_aside(folder: &Path, path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    let name =
+        path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     for attempt in 0..64 {
         let mut aside = std::ffi::OsString::from(".");
         aside.push(name);

@@ -29,7 +29,11 @@ impl Budget {
         }
         if spent > RATIO_FROM && spent > self.container.saturating_mul(self.limits.ratio) {
             let limit = self.limits.ratio;
-            return Err(EvidenceError::Limit { what: "times its own size when unpacked", limit, field: "ratio" });
+            return Err(EvidenceError::Limit {
+                what: "times its own size when unpacked",
+                limit,
+                field: "ratio",
+            });
         }
         Ok(())
     }

@@ -30,7 +30,11 @@ impl Collector {
     }
 
     /// Takes an entry, or why there is none.
-    pub(crate) fn take(&mut self, path: &str, found: Result<Entry, EvidenceError>) -> Result<(), EvidenceError> {
+    pub(crate) fn take(
+        &mut self,
+        path: &str,
+        found: Result<Entry, EvidenceError>,
+    ) -> Result<(), EvidenceError> {
         match found {
             Ok(entry) => self.entry(entry),
             Err(error) => self.fault(path, error),
@@ -55,8 +59,8 @@ impl Collector {
         Ok(())
     }
 
-    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl Into<Vec<Range<u64>>>) {
-        self.places.push(Place { path: path.clone(), ranges: ranges.into() });
+    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.places.push(Place { path: path.clone(), ranges: ranges.into_iter().collect() });
     }
 
     pub(crate) fn finish(

@@ -15,8 +15,9 @@ pub(crate) fn decoder<'a, R: BufRead + 'a>(input: R, format: Format) -> io::Resu
         Format::Tar | Format::Zip => Box::new(input),
         Format::TarGz => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Format::TarXz => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
-                .map_err(io::Error::from)?;
+            let stream =
+                liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
+                    .map_err(io::Error::from)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
         }
         Format::TarZst => {

@@ -105,6 +105,10 @@ impl EvidenceError {
         Self::Entry { path: escape(path.as_bytes()), why }
     }
 
+    pub(crate) fn decode(path: &seal::EntryPath, source: io::Error) -> Self {
+        Self::Decode { path: path.to_string(), source }
+    }
+
     /// An error that went through a decoder: our own comes out as it went in, the decoder's becomes `otherwise`.
     pub(crate) fn from_io(error: io::Error, otherwise: impl FnOnce(io::Error) -> Self) -> Self {
         match error.downcast::<Self>() {

@@ -83,9 +83,8 @@ fn observe_plain(
     let shown = shown(path);
     let mut tape = Tape::new(source, &shown, None, progress);
     let mut buffer = vec![0; content::CHUNK];
-    let (size, digest) = content::hash(&mut tape, &mut buffer, |_| Ok(())).map_err(|e| {
-        EvidenceError::from_io(e, |e| EvidenceError::read(path, e))
-    })?;
+    let (size, digest) = content::hash(&mut tape, &mut buffer, |_| Ok(()))
+        .map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::read(path, e)))?;
     let mut collector = Collector::new(options);
     collector.entry(Entry::file(EntryPath::new(&name)?, mode(metadata), size, digest))?;
     Ok(collector.finish(ObservedKind::File, Some(digest), None))

@@ -30,7 +30,8 @@ fn archive(data: &[u8], format: Format) {
     assert_eq!(found.digest, Some(gm::Dual::digest(data)), "a byte is not covered");
     let lenient = lenient.expect("a tolerant reader takes what a strict one takes");
     assert!(lenient.faults.is_empty() && lenient.broken.is_none(), "a tolerant reader finds more faults");
-    let evidence = crate::Evidence { name: "a".into(), exclude: seal::Exclude::default(), observation: found };
+    let evidence =
+        crate::Evidence { name: "a".into(), exclude: seal::Exclude::default(), observation: found };
     let Ok(seal) = evidence.into_seal() else { return };
     let comparison = Comparison::of(&seal, &lenient).expect("an archive is comparable with its own seal");
     assert!(comparison.holds(), "an archive differs from its own seal: {comparison:?}");

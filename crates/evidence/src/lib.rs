@@ -100,7 +100,9 @@ impl Evidence {
         let subject = match (found.kind, found.digest, found.container) {
             (ObservedKind::Directory, ..) => Subject::Directory,
             (ObservedKind::File, ..) => Subject::File,
-            (ObservedKind::Archive(_), Some(digest), Some(container)) => Subject::Archive { digest, container },
+            (ObservedKind::Archive(_), Some(digest), Some(container)) => {
+                Subject::Archive { digest, container }
+            }
             (ObservedKind::Archive(_), ..) => return Err(SealError::Malformed("an archive has digests")),
         };
         Seal::new(&self.name, subject, Tree::new(found.entries)?)?.excluding(self.exclude)

@@ -189,7 +189,8 @@ impl Comparison {
         }
         for from in &self.removed {
             // Every directory has the same digest; that says nothing about where one went.
-            let Some(sealed) = seal.tree().entry(from.as_str()).filter(|e| e.kind != EntryKind::Directory) else {
+            let Some(sealed) = seal.tree().entry(from.as_str()).filter(|e| e.kind != EntryKind::Directory)
+            else {
                 continue;
             };
             if let Some(to) = added.get_mut(&(sealed.kind, sealed.digest)).and_then(Vec::pop) {
@@ -219,13 +220,20 @@ impl Comparison {
     }
 
     fn entries_differ(&self) -> bool {
-        !(self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty() && self.unread.is_empty())
+        !(self.changed.is_empty()
+            && self.added.is_empty()
+            && self.removed.is_empty()
+            && self.unread.is_empty())
     }
 
     /// The bytes of the entries that are named anyway, by their start.
     fn explained(&self, found: &Observation) -> Vec<Range<u64>> {
-        let named: HashSet<&str> =
-            self.changed.iter().map(|c| c.path.as_str()).chain(self.added.iter().map(String::as_str)).collect();
+        let named: HashSet<&str> = self
+            .changed
+            .iter()
+            .map(|c| c.path.as_str())
+            .chain(self.added.iter().map(String::as_str))
+            .collect();
         let mut ranges: Vec<_> = found
             .places
             .iter()

@@ -21,7 +21,9 @@ fn observed(seal: &Seal) -> Observation {
     let (kind, container) = match seal.subject() {
         Subject::Directory => (ObservedKind::Directory, None),
         Subject::File => (ObservedKind::File, None),
-        Subject::Archive { container, .. } => (ObservedKind::Archive(container.format), Some(container.clone())),
+        Subject::Archive { container, .. } => {
+            (ObservedKind::Archive(container.format), Some(container.clone()))
+        }
     };
     Observation {
         kind,

@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn refuses_what_has_two_spellings_or_leaves_the_tree() {
         for bad in [
-            "", "/a", "a/", "a//b", "./a", "a/./b", "..", "a/../b", "a\\b", "..\\a", "a\0b", "C:/x", "c:x", "/",
+            "", "/a", "a/", "a//b", "./a", "a/./b", "..", "a/../b", "a\\b", "..\\a", "a\0b", "C:/x", "c:x",
+            "/",
         ] {
             assert!(EntryPath::new(bad).is_err(), "{bad:?} was taken");
         }

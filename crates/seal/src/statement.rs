@@ -168,7 +168,8 @@ impl Seal {
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(&self, signers: &[&dyn Signer]) -> Result<Vec<u8>, SealError> {
-        let envelope = Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
+        let envelope =
+            Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
         let mut bytes = serde_json::to_vec(&envelope).map_err(SealError::Json)?;
         bytes.push(b'\n');
         Ok(bytes)
@@ -337,7 +338,9 @@ impl<'a> Wire<'a> {
             (None, None) => Subject::Directory,
             (Some(_), None) => Subject::File,
             (Some(digest), Some(container)) => Subject::Archive { digest, container },
-            (None, Some(_)) => return Err(SealError::Malformed("a container needs the digests of its bytes")),
+            (None, Some(_)) => {
+                return Err(SealError::Malformed("a container needs the digests of its bytes"));
+            }
         };
         let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, tree };
         seal.check()?;
@@ -376,7 +379,9 @@ fn check_subject_roots(subject: &WireSubjectDigest, stated: DualDigest) -> Resul
         () if digest(&subject.root_sha256)? != stated.sha256 => {
             Err(SealError::RootMismatch { algorithm: ROOT_SHA256 })
         }
-        () if digest(&subject.root_sm3)? != stated.sm3 => Err(SealError::RootMismatch { algorithm: ROOT_SM3 }),
+        () if digest(&subject.root_sm3)? != stated.sm3 => {
+            Err(SealError::RootMismatch { algorithm: ROOT_SM3 })
+        }
         () => Ok(()),
     }
 }

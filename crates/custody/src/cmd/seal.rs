@@ -6,7 +6,7 @@ mod create;
 mod report;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use evidence::{Blame, EvidenceError, Limits};
@@ -27,11 +27,9 @@ pub(crate) struct SealArgs {
 #[derive(Subcommand)]
 enum Verb {
     /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
-    #[command(
-        after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
+    #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
-                      $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'"
-    )]
+                      $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'")]
     Create(create::CreateArgs),
     /// Say whether an artefact is still what was sealed, and name what is not
     #[command(
@@ -83,7 +81,11 @@ fn keyring(context: &Context) -> Option<Keyring> {
 }
 
 /// Reads an artefact under a progress bar.
-fn collect(path: &PathBuf, options: &evidence::Options, context: &Context) -> Result<evidence::Evidence, Failure> {
+fn collect(
+    path: &Path,
+    options: &evidence::Options,
+    context: &Context,
+) -> Result<evidence::Evidence, Failure> {
     let bar = context.output.bytes_bar(None, "hashing");
     let result = evidence::collect(path, options, &|done, total| {
         if let Some(total) = total.filter(|t| bar.length() != Some(*t)) {
@@ -95,9 +97,11 @@ fn collect(path: &PathBuf, options: &evidence::Options, context: &Context) -> Re
     result.map_err(|error| unreadable(error, path))
 }
 
-fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failure {
+fn unreadable(error: EvidenceError, path: &Path) -> Failure {
     let hint = match &error {
-        EvidenceError::Limit { field, .. } => Some(format!("if it is meant to be so large, raise `--max-{field}`")),
+        EvidenceError::Limit { field, .. } => {
+            Some(format!("if it is meant to be so large, raise `--max-{field}`"))
+        }
         EvidenceError::Special { .. } | EvidenceError::Name { .. } if path.is_dir() => {
             Some("leave it out with `--exclude`".to_owned())
         }
@@ -105,7 +109,8 @@ fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failure {
         _ => None,
     };
     let blame = error.blame();
-    let missing = matches!(&error, EvidenceError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+    let missing =
+        matches!(&error, EvidenceError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
     let error = anyhow::Error::from(error).context(format!("cannot take evidence of `{}`", path.display()));
     let failure = match blame {
         Blame::Environment if !missing => Failure::environment(error),
@@ -117,6 +122,6 @@ fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failure {
     }
 }
 
-fn malformed(error: SealError, what: &std::path::Path) -> Failure {
+fn malformed(error: SealError, what: &Path) -> Failure {
     Failure::input(anyhow::Error::from(error).context(format!("cannot use `{}`", what.display())))
 }

@@ -16,8 +16,7 @@ use super::{Met, Walk};
 use crate::error::EvidenceError;
 
 /// Without `O_NONBLOCK` a FIFO put in the place of a file would block the open for ever.
-const FILE: OFlag =
-    OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
+const FILE: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
@@ -39,7 +38,8 @@ fn below(mut dir: Dir, parent: Option<&EntryPath>, walk: &mut Walk<'_, '_>) -> R
         let descend = matches!(met, Ok(Met::Directory(_)));
         walk.meet(path.clone(), met);
         if descend {
-            let inner = Dir::openat(&dir, name.as_slice(), DIRECTORY, Mode::empty()).map_err(|e| failed(&path, e))?;
+            let inner =
+                Dir::openat(&dir, name.as_slice(), DIRECTORY, Mode::empty()).map_err(|e| failed(&path, e))?;
             below(inner, Some(&path), walk)?;
         }
     }

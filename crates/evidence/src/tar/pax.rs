@@ -26,7 +26,9 @@ impl Pax {
         match key {
             b"path" => self.path = stated,
             b"linkpath" => self.link = stated,
-            b"size" => self.size = stated.map(|v| decimal(&v).ok_or("a pax size is not a number")).transpose()?,
+            b"size" => {
+                self.size = stated.map(|v| decimal(&v).ok_or("a pax size is not a number")).transpose()?
+            }
             // The name and the sizes are then elsewhere than in the header.
             _ if key.starts_with(b"GNU.sparse.") => return Err("it holds a sparse file"),
             _ => {}
@@ -64,7 +66,9 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bad in [&b"9 path=a"[..], b"99 path=a\n", b"path=a\n", b"x path=a\n", b"5 abc\n", b"12 size=-0001\n"] {
+        for bad in
+            [&b"9 path=a"[..], b"99 path=a\n", b"path=a\n", b"x path=a\n", b"5 abc\n", b"12 size=-0001\n"]
+        {
             assert!(Pax::default().read(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
         assert!(Pax::default().read(b"22 GNU.sparse.major=1\n").is_err());

@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use gm::DualDigest;
 use seal::{Entry, EntryPath, Format, MAX_PATH};
 
+use super::BLOCK;
 use super::header::Header;
 use super::pax::Pax;
-use super::BLOCK;
 use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::compressed;
@@ -198,7 +198,7 @@ impl Walker<'_, '_> {
         let end = start.max(self.stream.position);
         if self.format == Format::Tar {
             // Only here do positions in the stream mean bytes of the container.
-            self.collector.place(&path, [start..end]);
+            self.collector.place(&path, std::iter::once(start..end));
         }
         let broke = found.as_ref().is_err_and(|e| !matches!(e, EvidenceError::Entry { .. }));
         self.collector.take(path.as_str(), found)?;
@@ -226,7 +226,8 @@ impl Walker<'_, '_> {
             Kind::HardLink => {
                 let target = entry_path(without_root(link)).ok();
                 let known = target.and_then(|t| self.files.get(&t)).copied();
-                let known = known.ok_or_else(|| wrong("it is a hard link to something that is not before it"))?;
+                let known =
+                    known.ok_or_else(|| wrong("it is a hard link to something that is not before it"))?;
                 Ok(self.remember(path, known))
             }
             Kind::File => {
@@ -242,9 +243,8 @@ impl Walker<'_, '_> {
     }
 
     fn hash(&mut self, path: &EntryPath, size: u64) -> Result<DualDigest, EvidenceError> {
-        let failed = |e| {
-            EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source })
-        };
+        let failed =
+            |e| EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source });
         let mut input = self.stream.by_ref().take(size);
         let (read, digest) = content::hash(&mut input, &mut self.buffer, |_| Ok(())).map_err(failed)?;
         if read != size {
@@ -324,4 +324,3 @@ fn padding(size: u64) -> u64 {
 fn padded(size: u64) -> u64 {
     size.div_ceil(BLOCK as u64).saturating_mul(BLOCK as u64)
 }
-

@@ -122,8 +122,11 @@ fn find_end64(source: &dyn ReadAt, end: u64) -> Result<Option<(Counts, u64)>, Ev
     let Some(rest) = locator.strip_prefix(END64_LOCATOR) else { return Ok(None) };
     let mut fields = Fields(rest);
     let broken = || refused("its zip64 end record is malformed");
-    let (disk, offset, disks) =
-        (fields.u32().ok_or_else(broken)?, fields.u64().ok_or_else(broken)?, fields.u32().ok_or_else(broken)?);
+    let (disk, offset, disks) = (
+        fields.u32().ok_or_else(broken)?,
+        fields.u64().ok_or_else(broken)?,
+        fields.u32().ok_or_else(broken)?,
+    );
     if disk != 0 || disks > 1 {
         return Err(refused("it is split over several disks"));
     }

@@ -34,8 +34,7 @@ impl Record {
 /// Reads the header in front of the data and checks every field that the central record has too. Gives the
 /// header's length.
 pub(super) fn check_header(input: &mut dyn Read, record: &Record) -> Result<u64, EvidenceError> {
-    let truncated =
-        |e| EvidenceError::from_io(e, |_| record.wrong("its local header is truncated"));
+    let truncated = |e| EvidenceError::from_io(e, |_| record.wrong("its local header is truncated"));
     let mut fixed = [0; FIXED];
     input.read_exact(&mut fixed).map_err(truncated)?;
     let rest = fixed.strip_prefix(SIGNATURE).ok_or_else(|| record.wrong("its local header is missing"))?;
@@ -102,7 +101,9 @@ impl Header {
             short => {
                 // Both stand there even when one would fit; then they must agree.
                 match fields.u64() {
-                    Some(wide) if wide != u64::from(short) => Err("its local zip64 field disagrees with the header"),
+                    Some(wide) if wide != u64::from(short) => {
+                        Err("its local zip64 field disagrees with the header")
+                    }
                     _ => Ok(u64::from(short)),
                 }
             }

@@ -123,7 +123,10 @@ fn check_exclude(args: &CreateArgs, exclude: &Exclude) -> Outcome {
     if exclude.is_empty() || args.path.is_dir() {
         return Ok(());
     }
-    Err(Failure::input(anyhow::anyhow!("`--exclude` is for directories, and `{}` is none", args.path.display())))
+    Err(Failure::input(anyhow::anyhow!(
+        "`--exclude` is for directories, and `{}` is none",
+        args.path.display()
+    )))
 }
 
 /// A seal inside the directory that it seals would make its own verification fail.
@@ -185,7 +188,8 @@ impl Created {
 
     fn lines(&self, verb: &str) -> String {
         let kind = self.format.map_or_else(|| self.kind.to_owned(), |f| f.to_string());
-        let mut text = format!("{verb} `{}`: {kind}, {} entries, {} bytes\n", self.path, self.entries, self.bytes);
+        let mut text =
+            format!("{verb} `{}`: {kind}, {} entries, {} bytes\n", self.path, self.entries, self.bytes);
         let facts = [
             ("sha256", self.sha256.as_deref()),
             ("sm3", self.sm3.as_deref()),

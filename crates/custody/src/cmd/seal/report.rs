@@ -81,7 +81,10 @@ impl<'a> Report<'a> {
     /// What the reader should know besides the result.
     pub(super) fn note(&self) -> Option<String> {
         if self.entries_only {
-            return Some("remark: the seal is of an archive and this is a directory; only the entries are compared".into());
+            return Some(
+                "remark: the seal is of an archive and this is a directory; only the entries are compared"
+                    .into(),
+            );
         }
         (!self.excluded.is_empty())
             .then(|| format!("remark: not looked at, as the seal says: {}", self.excluded.join(", ")))
@@ -103,7 +106,8 @@ impl<'a> Report<'a> {
     /// For people.
     pub(super) fn lines(&self) -> String {
         if self.holds {
-            let by: Vec<_> = self.signed_by.iter().map(|s| format!("{} ({})", s.name, short(&s.key_id))).collect();
+            let by: Vec<_> =
+                self.signed_by.iter().map(|s| format!("{} ({})", s.name, short(&s.key_id))).collect();
             return format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
         }
         let mut text = String::new();

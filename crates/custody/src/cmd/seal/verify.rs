@@ -60,7 +60,8 @@ fn open(args: &VerifyArgs, ring: Option<&Keyring>) -> Result<(Seal, Vec<Signer>)
     let bytes = read(&args.seal)?;
     let trusted = trusted(args, ring)?;
     let verifiers: Vec<&dyn Verifier> = trusted.iter().map(|t| &t.verifier as &dyn Verifier).collect();
-    let Opened { seal, signers } = Seal::open(&bytes, &verifiers).map_err(|e| refused(e, &bytes, args, ring))?;
+    let Opened { seal, signers } =
+        Seal::open(&bytes, &verifiers).map_err(|e| refused(e, &bytes, args, ring))?;
     let signers = signers.into_iter().filter_map(|at| trusted.get(at));
     let signers = signers.map(|t| Signer { name: t.name.clone(), key_id: t.verifier.key_id().to_string() });
     Ok((seal, signers.collect()))
@@ -124,7 +125,12 @@ fn untrusted(bytes: &[u8], args: &VerifyArgs, ring: Option<&Keyring>) -> Failure
         _ => None,
     });
     if let Some((key, revocation)) = revoked {
-        let what = format!("`{}` is signed by key `{}`, which was revoked: {}", args.seal.display(), key.name, revocation.reason);
+        let what = format!(
+            "`{}` is signed by key `{}`, which was revoked: {}",
+            args.seal.display(),
+            key.name,
+            revocation.reason
+        );
         return Failure::finding(anyhow::anyhow!(what)).hint("use a seal that another key signed");
     }
     let by = if signers.is_empty() { "nobody".to_owned() } else { format!("key {}", signers.join(", ")) };
