@@ -7,10 +7,10 @@ const IV: [u32; 8] =
 /// The round constant `T_j` of §4.2, already rotated left by `j` as §5.3.3 uses it.
 const T: [u32; 64] = {
     let mut table = [0u32; 64];
-    let mut j = 0;
+    let mut j: u32 = 0;
     while j < 64 {
         let base: u32 = if j < 16 { 0x79cc_4519 } else { 0x7a87_9d8a };
-        table[j] = base.rotate_left(j as u32 % 32);
+        table[j as usize] = base.rotate_left(j % 32);
         j += 1;
     }
     table

@@ -45,7 +45,7 @@ pub(crate) fn parse<'a, E: FileHeader<Endian = Endianness>>(
         .map(|path| text(path.split(|&b| b == 0).next().unwrap_or_default()));
     let container = Container {
         format: "elf",
-        architecture: architecture(header.e_machine(endian)),
+        architecture: architecture(header.e_machine(endian), image.layout),
         linkage: linkage(header.e_type(endian), &dynamic, interpreter),
         memory: memory::<E>(endian, headers, &dynamic),
         build_ids: build_ids::<E>(endian, headers, data),
@@ -160,8 +160,8 @@ impl Dynamic {
 
     fn binds_now(&self) -> bool {
         self.value(elf::DT_BIND_NOW).is_some()
-            || self.flag(elf::DT_FLAGS, elf::DF_BIND_NOW.0 as u64)
-            || self.flag(elf::DT_FLAGS_1, elf::DF_1_NOW.0 as u64)
+            || self.flag(elf::DT_FLAGS, elf::DF_BIND_NOW.0)
+            || self.flag(elf::DT_FLAGS_1, elf::DF_1_NOW.0)
     }
 
     /// Whether any symbol is bound at its first call, through a writable table.
@@ -208,7 +208,7 @@ fn relative_type(machine: elf::Machine) -> Option<u32> {
 }
 
 /// The names that Go uses for `GOARCH`.
-fn architecture(machine: elf::Machine) -> String {
+fn architecture(machine: elf::Machine, layout: Layout) -> String {
     let name = match machine {
         elf::EM_386 => "386",
         elf::EM_X86_64 => "amd64",
@@ -216,8 +216,14 @@ fn architecture(machine: elf::Machine) -> String {
         elf::EM_AARCH64 => "arm64",
         elf::EM_RISCV => "riscv64",
         elf::EM_S390 => "s390x",
-        elf::EM_PPC64 => "ppc64",
-        elf::EM_MIPS => "mips",
+        elf::EM_PPC64 if layout.big_endian => "ppc64",
+        elf::EM_PPC64 => "ppc64le",
+        elf::EM_MIPS => match (layout.pointer, layout.big_endian) {
+            (8, true) => "mips64",
+            (8, false) => "mips64le",
+            (_, true) => "mips",
+            (_, false) => "mipsle",
+        },
         elf::EM_LOONGARCH => "loong64",
         other => return format!("machine {}", other.0),
     };
@@ -225,7 +231,7 @@ fn architecture(machine: elf::Machine) -> String {
 }
 
 fn linkage(file_type: elf::FileType, dynamic: &Dynamic, interpreter: Option<String>) -> Linkage {
-    let pie_flag = dynamic.flag(elf::DT_FLAGS_1, elf::DF_1_PIE.0 as u64);
+    let pie_flag = dynamic.flag(elf::DT_FLAGS_1, elf::DF_1_PIE.0);
     let kind = match file_type {
         elf::ET_EXEC => Kind::Executable,
         // `ld -pie` sets the flag; Go's own linker does not always, but gives its executables an interpreter, and

@@ -61,8 +61,7 @@ fn symbols(image: &Image<'_>, beside: &[SymbolSection]) -> Symbols {
     }
 }
 
-/// `.dynsym` and `.dynstr` are no cost: the loader binds by them. Neither is `.symtab` in PE, which the Go linker
-/// writes as an empty section of that name.
+/// `.dynsym` and `.dynstr` are no cost: the loader binds by them.
 fn purpose(name: &str) -> Option<Purpose> {
     match name {
         ".symtab" | ".strtab" | ".symtab_shndx" => Some(Purpose::Symbols),

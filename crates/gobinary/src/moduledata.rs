@@ -71,7 +71,7 @@ fn parts(
 ) -> Vec<(u64, u64, u64)> {
     let read = |number: u64| {
         let (at, length, capacity) = (word(number)?, word(number + 1)?, word(number + 2)?);
-        if length != capacity || length < 2 || length > SECTIONS {
+        if length != capacity || !(2..=SECTIONS).contains(&length) {
             return None;
         }
         let field = |index: u64, which: u64| image.word(at.checked_add((index * 3 + which) * pointer)?);

@@ -13,6 +13,8 @@ use crate::image::{Image, Region, Section};
 const LIBRARIES: usize = 4096;
 /// `IMAGE_SIZEOF_SYMBOL` of the PE/COFF specification.
 const SYMBOL: u64 = 18;
+/// A `.zdebug_*` section is `ZLIB`, the unpacked size in big-endian order, and a zlib stream.
+const BIG: Layout = Layout { big_endian: true, pointer: 8 };
 
 /// Reads the container of a 32-bit or 64-bit PE file.
 pub(crate) fn parse(data: &[u8]) -> Result<(Image<'_>, Container), Error> {
@@ -38,7 +40,7 @@ fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container),
         let name = header.name(strings).unwrap_or(header.raw_name());
         let name = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
         let region = region(name, optional.image_base(), header, data.len());
-        sections.push(section(&region, header));
+        sections.extend(section(&region, header, data));
         regions.push(region);
     }
     let file = headers.file_header();
@@ -107,13 +109,16 @@ fn region(name: String, base: u64, header: &pe::ImageSectionHeader, length: usiz
     }
 }
 
-fn section(region: &Region, header: &pe::ImageSectionHeader) -> Section {
-    Section {
+/// The Go linker lays the COFF symbol table out as a section too, `.symtab`; it is counted once, by
+/// [`symbol_table`], which sees whether it holds any symbol.
+fn section(region: &Region, header: &pe::ImageSectionHeader, data: &[u8]) -> Option<Section> {
+    let content = data.get(region.file.clone()).unwrap_or_default();
+    (region.name != ".symtab").then(|| Section {
         name: region.name.clone(),
         address: region.address,
         bytes: header.size_of_raw_data.get(LE).into(),
-        expanded: None,
-    }
+        expanded: content.strip_prefix(b"ZLIB").and_then(|size| BIG.u64(size, 0)),
+    })
 }
 
 fn architecture(machine: pe::Machine) -> String {

@@ -13,3 +13,12 @@ proptest! {
         keystore::fuzzing::file_names(text.as_bytes());
     }
 }
+
+#[test]
+fn the_corpus() {
+    let corpus =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/keystore_file_names");
+    for seed in std::fs::read_dir(corpus).unwrap() {
+        keystore::fuzzing::file_names(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}

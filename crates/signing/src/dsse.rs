@@ -1,20 +1,30 @@
 //! Dead Simple Signing Envelope, v1.0 (the DSSE protocol and envelope documents of secure-systems-lab).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Signer, SigningError, Verifier};
+
+/// A larger envelope is refused before it is read: room for the seal of a million files, which is the most that one has.
+pub const MAX_ENVELOPE: usize = 640 << 20;
+/// More signatures than this are refused, so that a hostile envelope costs at most this many checks a key.
+pub const MAX_SIGNATURES: usize = 100;
 
 /// An envelope: a payload, its type, and any number of signatures over both.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
-    /// The payload, base64 (standard alphabet, padded).
+    /// The payload, base64.
+    #[serde(default)]
     pub payload: String,
     /// The media type of the payload.
+    #[serde(default)]
     pub payload_type: String,
     /// At least one.
+    #[serde(default)]
     pub signatures: Vec<EnvelopeSignature>,
 }
 
@@ -22,10 +32,15 @@ pub struct Envelope {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EnvelopeSignature {
     /// [`crate::KeyId`] of the signer. A hint only: it selects a key, it proves nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub keyid: String,
     /// The signature, base64.
     pub sig: String,
+}
+
+/// Signers written in Go and Python leave `"keyid": null` for a key without a name.
+fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// The pre-authentication encoding: what is signed. `DSSEv1 SP LEN(type) SP type SP LEN(body) SP body`.
@@ -37,13 +52,28 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
 }
 
 impl Envelope {
+    /// Reads the JSON form. Fields that it does not know are ignored, as the envelope document asks.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when it is not such JSON, or beyond the limits of this module.
+    pub fn parse(json: &[u8]) -> Result<Self, SigningError> {
+        if json.len() > MAX_ENVELOPE {
+            return Err(malformed("it is larger than 640 MiB"));
+        }
+        // A list would be taken for the fields in their order.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(malformed("it is not a JSON object"));
+        }
+        serde_json::from_slice(json).map_err(|e| malformed(e.to_string()))
+    }
+
     /// Wraps and signs a payload with every signer given.
     ///
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(payload_type: &str, payload: &[u8], signers: &[&dyn Signer]) -> Result<Self, SigningError> {
         if signers.is_empty() {
-            return Err(SigningError::malformed("DSSE envelope", "it needs at least one signature"));
+            return Err(malformed("it needs at least one signature"));
         }
         let message = pre_authentication_encoding(payload_type, payload);
         let signatures = signers
@@ -64,40 +94,109 @@ impl Envelope {
         decode(&self.payload, "payload")
     }
 
-    /// The payload, and the verifiers (by position in `trusted`) whose signature holds.
+    /// The payload, and the verifiers (by position in `trusted`) whose signature holds; a key that stands twice in
+    /// `trusted` counts once, so that their number can be held against a threshold. The caller still has to look at
+    /// `payload_type`, or use [`Envelope::open`].
+    ///
+    /// A key id narrows the search and decides nothing (DSSE protocol, "Signature Definition"): a signature under an
+    /// id that nobody here knows is tried against every key, because other tools name keys in their own way.
     ///
     /// # Errors
-    /// [`SigningError::NoTrustedSignature`] when none of `trusted` signed, [`SigningError::BadSignature`] when a
-    /// signature that names a trusted key does not verify.
+    /// When no signature by `trusted` holds: [`SigningError::BadSignature`] if one names a trusted key,
+    /// [`SigningError::NoTrustedSignature`] otherwise.
     pub fn verify(&self, trusted: &[&dyn Verifier]) -> Result<(Vec<u8>, Vec<usize>), SigningError> {
+        if self.signatures.len() > MAX_SIGNATURES {
+            return Err(malformed("it has more than 100 signatures"));
+        }
         let payload = self.unchecked_payload()?;
         let message = pre_authentication_encoding(&self.payload_type, &payload);
+        let keys = Keys::of(trusted);
         let mut good = Vec::new();
+        let mut refused = None;
         for signature in &self.signatures {
             let bytes = decode(&signature.sig, "signature")?;
-            for (position, verifier) in trusted.iter().enumerate() {
-                let named = signature.keyid == verifier.key_id().as_str();
-                if !named && !signature.keyid.is_empty() {
-                    continue;
-                }
-                match verifier.verify(&message, &bytes) {
-                    Ok(()) if !good.contains(&position) => good.push(position),
-                    Err(error) if named => return Err(error),
-                    _ => {}
-                }
+            let candidates = keys.candidates(&signature.keyid);
+            match candidates.iter().find(|&&at| trusted[at].verify(&message, &bytes).is_ok()) {
+                Some(at) if !good.contains(at) => good.push(*at),
+                None if keys.knows(&signature.keyid) => refused = Some(signature.keyid.clone()),
+                _ => {}
             }
         }
-        if good.is_empty() {
-            let signers = self.signatures.iter().map(|s| s.keyid.as_str()).collect::<Vec<_>>().join(", ");
-            let signers = if signers.is_empty() { "nobody".to_owned() } else { signers };
-            return Err(SigningError::NoTrustedSignature { signers });
+        match (good.is_empty(), refused) {
+            (false, _) => Ok((payload, good)),
+            (true, Some(key)) => Err(SigningError::BadSignature { key }),
+            (true, None) => Err(SigningError::NoTrustedSignature { signers: self.signers() }),
         }
-        Ok((payload, good))
+    }
+
+    /// [`Envelope::verify`] for a payload of one type: any other is refused, whoever signed it.
+    ///
+    /// # Errors
+    /// As [`Envelope::verify`], and [`SigningError::Malformed`] for another type.
+    pub fn open(
+        &self,
+        payload_type: &str,
+        trusted: &[&dyn Verifier],
+    ) -> Result<(Vec<u8>, Vec<usize>), SigningError> {
+        if self.payload_type != payload_type {
+            let found: String = self.payload_type.chars().take(100).collect();
+            return Err(malformed(format!("its payload is `{found}`, not `{payload_type}`")));
+        }
+        self.verify(trusted)
+    }
+
+    fn signers(&self) -> String {
+        let name = |s: &EnvelopeSignature| match s.keyid.as_str() {
+            "" => "a key without id".to_owned(),
+            id => id.chars().take(64).collect(),
+        };
+        match self.signatures.as_slice() {
+            [] => "nobody".to_owned(),
+            some => some.iter().map(name).collect::<Vec<_>>().join(", "),
+        }
     }
 }
 
-fn decode(text: &str, field: &str) -> Result<Vec<u8>, SigningError> {
-    STANDARD
-        .decode(text)
-        .map_err(|e| SigningError::malformed("DSSE envelope", format!("{field} is not base64: {e}")))
+/// The ids of the trusted keys, each key once.
+struct Keys(Vec<(usize, String)>);
+
+impl Keys {
+    fn of(trusted: &[&dyn Verifier]) -> Self {
+        let mut keys: Vec<(usize, String)> = Vec::new();
+        for (at, verifier) in trusted.iter().enumerate() {
+            let id = verifier.key_id().to_string();
+            if !keys.iter().any(|(_, known)| *known == id) {
+                keys.push((at, id));
+            }
+        }
+        Self(keys)
+    }
+
+    fn knows(&self, id: &str) -> bool {
+        self.0.iter().any(|(_, known)| known == id)
+    }
+
+    /// Where to look for the maker of a signature under this id: that key alone, or every key for an unknown id.
+    fn candidates(&self, id: &str) -> Vec<usize> {
+        let known = self.knows(id);
+        self.0.iter().filter(|(_, own)| !known || own == id).map(|(at, _)| *at).collect()
+    }
 }
+
+/// "Either standard or URL-safe encodings are allowed" and verifiers must take either (DSSE protocol); URL-safe
+/// text often comes without padding. What is signed is the payload, so its spelling here is of no consequence.
+fn decode(text: &str, field: &str) -> Result<Vec<u8>, SigningError> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const PLAIN: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+    let engine = if text.contains(['-', '_']) { URL } else { PLAIN };
+    engine.decode(text).map_err(|e| malformed(format!("{field} is not base64: {e}")))
+}
+
+fn malformed(why: impl Into<String>) -> SigningError {
+    SigningError::malformed("DSSE envelope", why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ pub mod note;
 
 mod error;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
 

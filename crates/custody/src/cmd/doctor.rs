@@ -9,6 +9,9 @@ use serde::Serialize;
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
 
+/// Shown at the end of the command's help.
+pub(crate) const EXAMPLES: &str = "Examples:\n  $ custody doctor\n  $ custody doctor --json";
+
 /// Arguments of `custody doctor`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -134,7 +137,9 @@ fn disk(context: &Context) -> Check {
             format!("{} lies in memory: nothing there survives a restart of the machine", folder.display()),
             "put the home on a disk",
         ),
-        Ok(time) => Check::ok("durable writes", format!("{:.1} ms each (median of 9)", time.as_secs_f64() * 1e3)),
+        Ok(time) => {
+            Check::ok("durable writes", format!("{:.1} ms each (median of 9)", time.as_secs_f64() * 1e3))
+        }
         Err(error) => Check::missing(
             "durable writes",
             format!("{}: {error}", folder.display()),
@@ -156,11 +161,13 @@ fn sync_time(folder: &Path) -> std::io::Result<Duration> {
         })
         .collect::<std::io::Result<Vec<_>>>();
     std::fs::remove_file(&path)?;
-    times.as_mut().map(|times| {
-        times.sort();
-        times[times.len() / 2]
-    })
-    .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
+    times
+        .as_mut()
+        .map(|times| {
+            times.sort();
+            times[times.len() / 2]
+        })
+        .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
 }
 
 /// Whether a folder lies on tmpfs, by the longest mount point that leads to it (proc_pid_mountinfo(5)).
@@ -203,7 +210,9 @@ fn descendants() -> Check {
     let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
     let found = unified.iter().map(Path::new).find(|p| p.join("cgroup.controllers").is_file());
     match found {
-        Some(root) if writable(root) => Check::ok("descendants", format!("control groups at {}", root.display())),
+        Some(root) if writable(root) => {
+            Check::ok("descendants", format!("control groups at {}", root.display()))
+        }
         _ => Check::warn(
             "descendants",
             "no control group can be made here; descendants are found by descent",
@@ -219,12 +228,16 @@ fn writable(folder: &Path) -> bool {
 
 fn go(program: &Path) -> Check {
     match Command::new(program).arg("version").env("GOTOOLCHAIN", "local").output() {
-        Ok(output) if output.status.success() => {
-            Check::ok("go", String::from_utf8_lossy(&output.stdout).trim().trim_start_matches("go version ").to_owned())
-        }
+        Ok(output) if output.status.success() => Check::ok(
+            "go",
+            String::from_utf8_lossy(&output.stdout).trim().trim_start_matches("go version ").to_owned(),
+        ),
         _ => Check::warn(
             "go",
-            format!("`{}` does not run; only `custody demo` and `toolchain check` need it", program.display()),
+            format!(
+                "`{}` does not run; only `custody demo` and `toolchain check` need it",
+                program.display()
+            ),
             "custody toolchain install ARCHIVE --to DIR",
         ),
     }

@@ -172,9 +172,17 @@ fn go_rows(go: &GoInfo, row: &mut impl FnMut(&str, String)) {
     if go.modules.len() > MODULES {
         row("", format!("… and {} more, see --json", go.modules.len() - MODULES));
     }
-    let settings = go.settings.iter().map(|(name, value)| format!("{name}={value}"));
+    let settings = go.settings.iter().map(|(name, value)| format!("{name}={}", shortened(value)));
     for (number, setting) in settings.enumerate() {
         row(if number == 0 { "settings" } else { "" }, setting);
+    }
+}
+
+/// `DefaultGODEBUG` of a module with an old `go` line runs over many screens.
+fn shortened(value: &str) -> std::borrow::Cow<'_, str> {
+    match value.char_indices().nth(80) {
+        Some((end, _)) => format!("{}… (see --json)", &value[..end]).into(),
+        None => value.into(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
+pub(crate) mod audit;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod run;
@@ -7,6 +11,7 @@ pub(crate) mod seal;
 
 use crate::home::Home;
 use crate::output::Output;
+use crate::recorder::Recorder;
 
 /// What every command is given.
 pub(crate) struct Context {
@@ -14,4 +19,6 @@ pub(crate) struct Context {
     pub(crate) home: Home,
     /// How to print.
     pub(crate) output: Output,
+    /// The home's ledger, opened when it is first needed.
+    pub(crate) recorder: Recorder,
 }

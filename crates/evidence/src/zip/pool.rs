@@ -21,10 +21,9 @@ pub(super) const LARGE: u64 = 4 << 20;
 /// Entries that wait: small ones cost more in bookkeeping than in bytes.
 const QUEUE: usize = 256;
 
-type Outcome = (usize, Result<Entry, EvidenceError>);
+type Outcome<'r> = (&'r Record, Result<Entry, EvidenceError>);
 
 struct Job<'r> {
-    at: usize,
     record: &'r Record,
     data: Vec<u8>,
 }
@@ -32,7 +31,7 @@ struct Job<'r> {
 /// What the threads have in common.
 pub(super) struct Pool<'r> {
     jobs: Mutex<Receiver<Job<'r>>>,
-    outcomes: Mutex<Vec<Outcome>>,
+    outcomes: Mutex<Vec<Outcome<'r>>>,
     waiting: Mutex<usize>,
     less_waits: Condvar,
     stop: AtomicBool,
@@ -56,8 +55,8 @@ pub(super) fn run<'r>(
     workers: usize,
     tolerant: bool,
     budget: &Budget,
-    read: impl FnOnce(&Intake<'_, 'r>) -> Result<(), EvidenceError>,
-) -> Result<Vec<Outcome>, EvidenceError> {
+    read: impl FnOnce(&Intake<'_, 'r>),
+) -> Vec<Outcome<'r>> {
     let (sender, receiver) = sync_channel(QUEUE);
     let pool = Pool {
         jobs: Mutex::new(receiver),
@@ -72,11 +71,11 @@ pub(super) fn run<'r>(
             scope.spawn(|| pool.work(budget));
         }
         let intake = Intake { pool: &pool, sender };
-        read(&intake)
-    })?;
+        read(&intake);
+    });
     let mut outcomes = pool.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_by_key(|(at, _)| *at);
-    Ok(outcomes)
+    outcomes.sort_by_key(|(record, _)| record.offset);
+    outcomes
 }
 
 impl<'r> Pool<'r> {
@@ -84,20 +83,20 @@ impl<'r> Pool<'r> {
         let mut decoder = Decoder::new(budget);
         loop {
             let job = lock(&self.jobs).recv();
-            let Ok(Job { at, record, data }) = job else { return };
+            let Ok(Job { record, data }) = job else { return };
             if !self.stopped() {
-                self.put(at, read_entry(&mut decoder, record, &mut data.as_slice()));
+                self.put(record, read_entry(&mut decoder, record, &mut data.as_slice(), &mut |_| Ok(())));
             }
             *lock(&self.waiting) -= data.len();
             self.less_waits.notify_one();
         }
     }
 
-    fn put(&self, at: usize, found: Result<Entry, EvidenceError>) {
+    fn put(&self, record: &'r Record, found: Result<Entry, EvidenceError>) {
         if found.as_ref().is_err_and(|e| !self.tolerant || !e.is_damage()) {
             self.stop.store(true, Ordering::Relaxed);
         }
-        lock(&self.outcomes).push((at, found));
+        lock(&self.outcomes).push((record, found));
     }
 
     fn stopped(&self) -> bool {
@@ -112,12 +111,12 @@ impl<'r> Intake<'_, 'r> {
     }
 
     /// Takes what the reading thread found itself.
-    pub(super) fn put(&self, at: usize, found: Result<Entry, EvidenceError>) {
-        self.pool.put(at, found);
+    pub(super) fn put(&self, record: &'r Record, found: Result<Entry, EvidenceError>) {
+        self.pool.put(record, found);
     }
 
     /// Hands packed data to the workers; waits while too much of it waits already.
-    pub(super) fn send(&self, at: usize, record: &'r Record, data: Vec<u8>) {
+    pub(super) fn send(&self, record: &'r Record, data: Vec<u8>) {
         let mut waiting = lock(&self.pool.waiting);
         while *waiting > 0 && *waiting + data.len() > WAITING {
             waiting = self.pool.less_waits.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -125,6 +124,6 @@ impl<'r> Intake<'_, 'r> {
         *waiting += data.len();
         drop(waiting);
         // The pool holds the receiver, so this cannot fail while there is an intake.
-        let _ = self.sender.send(Job { at, record, data });
+        let _ = self.sender.send(Job { record, data });
     }
 }

@@ -1,6 +1,7 @@
 //! From the central directory to digests: every entry in the order in which it stands.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
+use std::ops::Range;
 
 use gm::DualDigest;
 use seal::{Entry, EntryKind};
@@ -19,7 +20,7 @@ pub(crate) fn walk(
     source: &dyn ReadAt,
     tape: &mut Tape<'_>,
     options: &Options,
-    collector: &mut Collector,
+    collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
     let directory = match end::find(source) {
@@ -28,23 +29,51 @@ pub(crate) fn walk(
     };
     let mut records = central::read(source, &directory, &budget, collector)?;
     records.sort_by_key(|record| record.offset);
-    let mut decoder = Decoder::new(&budget);
-    let outcomes = pool::run(options.workers(), options.tolerant, &budget, |intake| {
-        for (at, record) in records.iter().enumerate().take_while(|_| !intake.stopped()) {
-            let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
-            let end = record.least_end().min(limit);
-            let mut reader = EntryReader { tape, record, limit, end };
-            reader.read(at, &mut decoder, intake);
-            let end = reader.end;
-            collector.place(&record.path, [record.offset..end, record.central.clone()]);
+    let end = directory.range.start;
+    let limits = records.iter().skip(1).map(|next| next.offset).chain([end]).collect::<Vec<_>>();
+    let mut walk = Walk { tape, decoder: Decoder::new(&budget), entries: records.iter().zip(limits) };
+    if collector.has_sink() { walk.in_order(collector) } else { walk.on_threads(options, &budget, collector) }
+}
+
+/// Entries with the place where the next thing starts.
+type Entries<'r> = std::iter::Zip<std::slice::Iter<'r, Record>, std::vec::IntoIter<u64>>;
+
+struct Walk<'a, 'b, 'r> {
+    tape: &'a mut Tape<'b>,
+    decoder: Decoder<'a>,
+    entries: Entries<'r>,
+}
+
+impl<'r> Walk<'_, '_, 'r> {
+    /// For a sink, which takes one entry after the other.
+    fn in_order(&mut self, collector: &mut Collector<'_>) -> Result<(), EvidenceError> {
+        for (record, limit) in self.entries.by_ref() {
+            let mut reader = EntryReader::new(self.tape, record, limit);
+            let found = reader.read(&mut self.decoder, &mut |piece| collector.content(&record.path, piece));
+            collector.place(&record.path, reader.place());
+            collector.take(record.path.as_str(), found)?;
         }
         Ok(())
-    })?;
-    for (at, found) in outcomes {
-        let path = records.get(at).map_or("", |record| record.path.as_str());
-        collector.take(path, found)?;
     }
-    Ok(())
+
+    fn on_threads(
+        &mut self,
+        options: &Options,
+        budget: &Budget,
+        collector: &mut Collector<'_>,
+    ) -> Result<(), EvidenceError> {
+        let outcomes = pool::run(options.workers(), options.tolerant, budget, |intake| {
+            for (record, limit) in self.entries.by_ref().take_while(|_| !intake.stopped()) {
+                let mut reader = EntryReader::new(self.tape, record, limit);
+                reader.send(&mut self.decoder, intake);
+                collector.place(&record.path, reader.place());
+            }
+        });
+        for (record, found) in outcomes {
+            collector.take(record.path.as_str(), found)?;
+        }
+        Ok(())
+    }
 }
 
 struct EntryReader<'a, 'b, 'r> {
@@ -56,16 +85,44 @@ struct EntryReader<'a, 'b, 'r> {
     end: u64,
 }
 
-impl<'r> EntryReader<'_, '_, 'r> {
-    fn read(&mut self, at: usize, decoder: &mut Decoder<'_>, intake: &Intake<'_, 'r>) {
-        match self.data(decoder) {
-            Ok(Data::Packed(data)) => intake.send(at, self.record, data),
-            Ok(Data::Read(entry)) => intake.put(at, Ok(entry)),
-            Err(error) => intake.put(at, Err(error)),
+impl<'a, 'b, 'r> EntryReader<'a, 'b, 'r> {
+    fn new(tape: &'a mut Tape<'b>, record: &'r Record, limit: u64) -> Self {
+        Self { tape, record, limit, end: record.least_end().min(limit) }
+    }
+
+    /// The bytes that are this entry's.
+    fn place(&self) -> [Range<u64>; 2] {
+        [self.record.offset..self.end, self.record.central.clone()]
+    }
+
+    /// Decodes the entry here; `content` sees a file's.
+    fn read(&mut self, decoder: &mut Decoder<'_>, content: Content<'_>) -> Result<Entry, EvidenceError> {
+        let end = self.find_data()?;
+        let entry = read_entry(decoder, self.record, self.tape, content)?;
+        self.finish(end)?;
+        Ok(entry)
+    }
+
+    /// Has the entry decoded elsewhere, unless it is too large to be copied.
+    fn send(&mut self, decoder: &mut Decoder<'_>, intake: &Intake<'_, 'r>) {
+        if self.record.compressed > pool::LARGE {
+            return intake.put(self.record, self.read(decoder, &mut |_| Ok(())));
+        }
+        match self.packed() {
+            Ok(data) => intake.send(self.record, data),
+            Err(error) => intake.put(self.record, Err(error)),
         }
     }
 
-    fn data(&mut self, decoder: &mut Decoder<'_>) -> Result<Data, EvidenceError> {
+    fn packed(&mut self) -> Result<Vec<u8>, EvidenceError> {
+        let end = self.find_data()?;
+        let data = self.take(self.record.compressed)?;
+        self.finish(end)?;
+        Ok(data)
+    }
+
+    /// Goes to where the data starts, and says where it ends.
+    fn find_data(&mut self) -> Result<u64, EvidenceError> {
         let record = self.record;
         self.tape.skip_to(record.offset)?;
         if self.tape.position() != record.offset {
@@ -73,16 +130,13 @@ impl<'r> EntryReader<'_, '_, 'r> {
         }
         let start = record.offset + local::check_header(self.tape, record)?;
         let end = start.checked_add(record.compressed).filter(|end| *end <= self.limit);
-        let end = end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
-        self.end = end;
-        let data = if record.compressed > pool::LARGE {
-            Data::Read(read_entry(decoder, record, self.tape)?)
-        } else {
-            Data::Packed(self.take(record.compressed)?)
-        };
-        self.tape.skip_to(end)?;
-        self.check_descriptor(end)?;
-        Ok(data)
+        self.end = end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
+        Ok(self.end)
+    }
+
+    fn finish(&mut self, data_end: u64) -> Result<(), EvidenceError> {
+        self.tape.skip_to(data_end)?;
+        self.check_descriptor(data_end)
     }
 
     fn take(&mut self, count: u64) -> Result<Vec<u8>, EvidenceError> {
@@ -106,13 +160,8 @@ impl<'r> EntryReader<'_, '_, 'r> {
     }
 }
 
-/// What became of an entry's data on the reading thread.
-enum Data {
-    /// Copied, to be decoded elsewhere.
-    Packed(Vec<u8>),
-    /// Decoded here.
-    Read(Entry),
-}
+/// Sees the content of a file, piece by piece, and may stop.
+type Content<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
 /// What one thread needs to decode.
 pub(super) struct Decoder<'a> {
@@ -131,9 +180,16 @@ pub(super) fn read_entry(
     decoder: &mut Decoder<'_>,
     record: &Record,
     input: &mut impl BufRead,
+    content: Content<'_>,
 ) -> Result<Entry, EvidenceError> {
     let mut target = Vec::new();
-    let digest = decode(decoder, record, input, &mut target)?;
+    let digest = match record.kind {
+        EntryKind::Symlink => decode(decoder, record, input, &mut |piece| {
+            target.extend(piece);
+            Ok(())
+        }),
+        _ => decode(decoder, record, input, content),
+    }?;
     let path = record.path.clone();
     Ok(match record.kind {
         EntryKind::File => Entry::file(path, record.mode, record.size, digest),
@@ -146,12 +202,12 @@ pub(super) fn read_entry(
     })
 }
 
-/// Holds the content to the size and the CRC that the headers say. A symbolic link's is kept in `target`.
+/// Holds the content to the size and the CRC that the headers say.
 fn decode(
     decoder: &mut Decoder<'_>,
     record: &Record,
     input: &mut impl BufRead,
-    target: &mut Vec<u8>,
+    content: Content<'_>,
 ) -> Result<DualDigest, EvidenceError> {
     let wrong = |why| EvidenceError::entry(record.path.as_str(), why);
     let mut crc = crc32fast::Hasher::new();
@@ -163,10 +219,7 @@ fn decode(
             return Err(wrong("it unpacks to more than its size").into_io());
         }
         crc.update(piece);
-        if record.kind == EntryKind::Symlink {
-            target.extend(piece);
-        }
-        Ok(())
+        content(piece)
     };
     let mut input = input.take(record.compressed);
     let hashed = match record.method {

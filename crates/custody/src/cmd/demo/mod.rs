@@ -12,6 +12,9 @@ use crate::failure::{Failure, Outcome};
 use service::Service;
 use stage::{Expect, Stage};
 
+/// Shown at the end of the command's help.
+pub(crate) const EXAMPLES: &str = "Examples:\n  $ custody demo\n  $ custody demo --keep /tmp/chain";
+
 /// Arguments of `custody demo`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,7 +32,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
     let played = play(&stage, args);
     stage.close(args.keep.is_some(), played.is_ok())?;
     played.map_err(|error| {
-        Failure::finding(error).hint("the demonstration did not go as told; `custody doctor` says what is missing")
+        Failure::finding(error)
+            .hint("the demonstration did not go as told; `custody doctor` says what is missing")
     })
 }
 
@@ -43,7 +47,10 @@ fn play(stage: &Stage, args: &Args) -> anyhow::Result<()> {
 }
 
 fn build(stage: &Stage, args: &Args) -> anyhow::Result<()> {
-    stage.act("What was built?", "A Go service is built; its binary is read, its folder sealed under two hashes.")?;
+    stage.act(
+        "What was built?",
+        "A Go service is built; its binary is read, its folder sealed under two hashes.",
+    )?;
     stage.custody(&["init"], Expect::Holds)?;
     service::build(&args.go, stage)?;
     stage.custody(&["inspect", "build/payments"], Expect::Holds)
@@ -62,7 +69,9 @@ fn operate(stage: &Stage) -> anyhow::Result<()> {
     let mut service = Service::start(stage)?;
     let answer = service.request("POST", "/pay", r#"{"from":"alice","to":"bob","amount":125000}"#)?;
     stage.show(&format!("POST /pay                     → {answer}"))?;
-    stage.say("An event of the application goes into the same ledger; the receipt means that it is on disk.")?;
+    stage.say(
+        "An event of the application goes into the same ledger; the receipt means that it is on disk.",
+    )?;
     stage.custody_with_input(&["audit", "record"], service::EVENT, Expect::Holds)?;
     stage.say("The service is killed by a signal. A request made at once waits in its socket.")?;
     let (seconds, answer) = service.crash_and_request()?;
@@ -74,7 +83,8 @@ fn operate(stage: &Stage) -> anyhow::Result<()> {
 fn tamper_with_the_program(stage: &Stage) -> anyhow::Result<()> {
     stage.act("Is this still it?", "One bit of the program is flipped on disk.")?;
     let path = stage.path("build/payments");
-    let offset = stage::flip_middle_bit(&path).with_context(|| format!("flipping a bit of {}", path.display()))?;
+    let offset =
+        stage::flip_middle_bit(&path).with_context(|| format!("flipping a bit of {}", path.display()))?;
     stage.show(&format!("flipped one bit at offset {offset:#x} of build/payments"))?;
     stage.custody(&["seal", "verify", "build", "--seal", "payments.seal.json"], Expect::DoesNotHold)?;
     stage.custody(&["run", "--seal", "payments.seal.json", "--", "build/payments"], Expect::DoesNotHold)

@@ -58,7 +58,11 @@ pub(super) fn build(go: &Path, stage: &Stage) -> Result<()> {
     if !finished.status.success() {
         bail!("go build failed: {}", String::from_utf8_lossy(&finished.stderr));
     }
-    stage.show(&format!("\n$ go {} build/payments .   ({:.1} s)", BUILD.join(" "), begun.elapsed().as_secs_f64()))
+    stage.show(&format!(
+        "\n$ go {} build/payments .   ({:.1} s)",
+        BUILD.join(" "),
+        begun.elapsed().as_secs_f64()
+    ))
 }
 
 /// The service under its supervisor.
@@ -75,7 +79,15 @@ impl Service {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let listen = address.to_string();
         let arguments = [
-            "run", "--seal", "payments.seal.json", "--listen", &listen, "--crash-pause", "2s", "--", "build/payments",
+            "run",
+            "--seal",
+            "payments.seal.json",
+            "--listen",
+            &listen,
+            "--crash-pause",
+            "2s",
+            "--",
+            "build/payments",
         ];
         stage.show(&format!("\n$ custody {} &", arguments.join(" ")))?;
         let log = fs::File::create(stage.path("run.log"))?;
@@ -101,7 +113,9 @@ impl Service {
         loop {
             match TcpStream::connect(self.address) {
                 Ok(stream) => return Ok(stream),
-                Err(error) if begun.elapsed() > PATIENCE => return Err(error).context("connecting to the service"),
+                Err(error) if begun.elapsed() > PATIENCE => {
+                    return Err(error).context("connecting to the service");
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }
@@ -157,7 +171,8 @@ impl Drop for Service {
 }
 
 fn signal(name: &str, pid: u32) -> Result<()> {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().context("starting kill")?;
+    let status =
+        Command::new("kill").args(["-s", name, &pid.to_string()]).status().context("starting kill")?;
     if !status.success() {
         bail!("kill -s {name} {pid}: {status}");
     }

@@ -68,9 +68,9 @@ impl Stage {
     pub(super) fn first_file(&self, relative: &str) -> Option<PathBuf> {
         let mut names: Vec<_> = fs::read_dir(self.path(relative)).ok()?.flatten().map(|e| e.path()).collect();
         names.sort();
-        names.into_iter().find_map(|path| {
-            if path.is_file() { Some(path) } else { self.first_file(&self.shorten(&path)) }
-        })
+        names
+            .into_iter()
+            .find_map(|path| if path.is_file() { Some(path) } else { self.first_file(&self.shorten(&path)) })
     }
 
     /// A new part of the story.
@@ -109,7 +109,8 @@ impl Stage {
         let fed = if input.is_empty() { "" } else { " < event.json" };
         self.print(&format!("\n$ custody {}{fed}\n", arguments.join(" ")))?;
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes())?;
         }
@@ -144,8 +145,10 @@ impl Stage {
     pub(super) fn close(self, keep: bool, held: bool) -> Outcome {
         if held {
             let seconds = self.begun.elapsed().as_secs_f64();
-            let kept = if keep { format!(" Everything is in {}.", self.folder.display()) } else { String::new() };
-            self.output.text(&format!("\nThe chain held, and each break was found ({seconds:.0} s).{kept}\n"))?;
+            let kept =
+                if keep { format!(" Everything is in {}.", self.folder.display()) } else { String::new() };
+            self.output
+                .text(&format!("\nThe chain held, and each break was found ({seconds:.0} s).{kept}\n"))?;
         }
         if !keep {
             fs::remove_dir_all(&self.folder).map_err(Failure::environment)?;
