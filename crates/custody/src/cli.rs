@@ -52,12 +52,12 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
+    /// Unpack, seal and check a portable Go release, without administrator rights
+    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Record, query, prove and verify events
     Audit(cmd::audit::AuditArgs),
-    /// Unpack, check and put to use a portable Go release
-    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -105,9 +105,9 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),
-        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);
