@@ -184,7 +184,8 @@ fn a_second_request_ends_the_patience() {
 #[test]
 fn when_the_supervisor_is_killed_the_service_is_asked_to_go() {
     let dir = dir();
-    let script = "trap 'echo term > got; exit 0' TERM; echo ready > ready; for _ in $(seq 3000); do sleep 0.01; done";
+    let script =
+        "trap 'echo term > got; exit 0' TERM; echo ready > ready; for _ in $(seq 3000); do sleep 0.01; done";
     let mut run = custody(dir.path(), &["--unsealed", "-q"]);
     let mut run = run.args(["sh", "-c", script]).stderr(Stdio::null()).spawn().unwrap();
     eventually("ready", || dir.path().join("ready").exists());
