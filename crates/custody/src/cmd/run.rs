@@ -185,7 +185,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     if !wanted.is_anything() {
         supervisor = supervisor.verified_by(&wanted);
     }
-    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir);
+    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir)?;
     let ending = supervisor.run(&signals, &mut |fact| reporter.tell(&fact));
     conclude(ending, &name, &wanted)
 }

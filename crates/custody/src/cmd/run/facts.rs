@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use event::Severity;
 use supervise::{Class, Containment, End, Ended, Fact, Image, Measured};
 
 use super::crash;
 use crate::cmd::Context;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// What a fact becomes in the ledger.
@@ -14,8 +16,8 @@ use crate::output::Output;
 pub(crate) struct EventFields {
     /// The action code.
     pub(crate) action: &'static str,
-    /// `INFO`, `WARN`, `ERROR` or `CRITICAL`.
-    pub(crate) severity: &'static str,
+    /// How grave it is.
+    pub(crate) severity: Severity,
     /// For the event's `ctx`, in a fixed order.
     pub(crate) fields: Vec<(&'static str, String)>,
 }
@@ -25,15 +27,15 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
     let (action, severity, fields) = match fact {
         Fact::Verified { pid, image, grounds } => (
             "RUN.VERIFIED",
-            "INFO",
+            Severity::Info,
             [vec![("pid", pid.to_string())], measured(image), vec![("grounds", grounds.clone())]].concat(),
         ),
         Fact::Refused { image, reason } => {
-            ("RUN.REFUSED", "CRITICAL", [measured(image), vec![("reason", reason.clone())]].concat())
+            ("RUN.REFUSED", Severity::Critical, [measured(image), vec![("reason", reason.clone())]].concat())
         }
-        Fact::StartFailed { reason } => ("RUN.REFUSED", "ERROR", vec![("reason", reason.clone())]),
+        Fact::StartFailed { reason } => ("RUN.REFUSED", Severity::Error, vec![("reason", reason.clone())]),
         Fact::Started { pid, program, verified, image, containment, sockets } => {
-            let severity = if *verified { "INFO" } else { "WARN" };
+            let severity = if *verified { Severity::Info } else { Severity::Warn };
             let mut fields = vec![
                 ("pid", pid.to_string()),
                 ("program", program.display().to_string()),
@@ -48,31 +50,33 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
             ("RUN.STARTED", severity, fields)
         }
         Fact::Exited(ended) => {
-            let severity = if ended.end.class() == Class::Clean { "INFO" } else { "ERROR" };
+            let severity = if ended.end.class() == Class::Clean { Severity::Info } else { Severity::Error };
             ("RUN.EXITED", severity, ended_fields(ended))
         }
-        Fact::Crashed(ended) => ("RUN.CRASHED", "CRITICAL", ended_fields(ended)),
+        Fact::Crashed(ended) => ("RUN.CRASHED", Severity::Critical, ended_fields(ended)),
         Fact::Restarting { after, count, limit } => {
             let mut fields = vec![("after_ms", after.as_millis().to_string())];
             if *count > 0 {
                 fields.extend([("count", count.to_string()), ("limit", limit.to_string())]);
             }
-            ("RUN.RESTARTING", "WARN", fields)
+            ("RUN.RESTARTING", Severity::Warn, fields)
         }
         Fact::GaveUp { restarts, end } => {
             let restarts = restarts.map(|n| ("restarts", n.to_string()));
-            ("RUN.GAVE_UP", "CRITICAL", restarts.into_iter().chain(end_fields(*end)).collect())
+            ("RUN.GAVE_UP", Severity::Critical, restarts.into_iter().chain(end_fields(*end)).collect())
         }
         Fact::Signal { number, delivered } => (
             "RUN.SIGNAL",
-            "INFO",
+            Severity::Info,
             vec![("signal", signal_name(*number)), ("delivered", delivered.to_string())],
         ),
-        Fact::Swept { processes, forced } => {
-            ("RUN.SWEPT", "WARN", vec![("processes", processes.to_string()), ("forced", forced.to_string())])
-        }
-        Fact::Stopped { forced } => ("RUN.STOPPED", "INFO", vec![("forced", forced.to_string())]),
-        other => ("RUN.STOPPED", "WARN", vec![("unknown", format!("{other:?}"))]),
+        Fact::Swept { processes, forced } => (
+            "RUN.SWEPT",
+            Severity::Warn,
+            vec![("processes", processes.to_string()), ("forced", forced.to_string())],
+        ),
+        Fact::Stopped { forced } => ("RUN.STOPPED", Severity::Info, vec![("forced", forced.to_string())]),
+        other => ("RUN.STOPPED", Severity::Warn, vec![("unknown", format!("{other:?}"))]),
     };
     EventFields { action, severity, fields }
 }
@@ -160,16 +164,26 @@ pub(super) fn name_of(program: &Path) -> String {
 }
 
 /// Tells each fact, and keeps the crash reports.
-pub(super) struct Reporter {
+pub(super) struct Reporter<'a> {
+    /// Where facts are recorded; `None` without a home.
+    ledger: Option<&'a Context>,
     output: Output,
     name: String,
     crashes: Option<PathBuf>,
 }
 
-impl Reporter {
-    pub(super) fn new(context: &Context, name: &str, crash_dir: Option<PathBuf>) -> Self {
+impl<'a> Reporter<'a> {
+    /// Opens the ledger of the home: what cannot be recorded must not start.
+    pub(super) fn new(context: &'a Context, name: &str, crash_dir: Option<PathBuf>) -> Result<Self, Failure> {
+        let ledger = context.home.existing().is_ok().then_some(context);
+        if ledger.is_some() {
+            context.session()?;
+        } else {
+            context.output.remark(&format!("{name}: nothing is recorded: there is no home"));
+        }
         let in_home = || context.home.existing().ok().map(|home| home.path().join("crashes"));
-        Self { output: context.output, name: name.to_owned(), crashes: crash_dir.or_else(in_home) }
+        let crashes = crash_dir.or_else(in_home);
+        Ok(Self { ledger, output: context.output, name: name.to_owned(), crashes })
     }
 
     pub(super) fn tell(&mut self, fact: &Fact) {
@@ -183,6 +197,10 @@ impl Reporter {
                 Err(error) => self.output.remark(&format!("remark: no crash report: {error:#}")),
             }
         }
+        if let Err(failure) = self.record(&event) {
+            // The service is worth more than the record of its life: it goes on, and says so.
+            self.output.remark(&format!("{}: NOT RECORDED: {} {failure}", self.name, event.action));
+        }
         if self.output.json {
             self.output.remark(&self.line(&event));
         } else if let Some(text) = self.words(fact, &event) {
@@ -190,11 +208,19 @@ impl Reporter {
         }
     }
 
+    fn record(&self, event: &EventFields) -> Result<(), Failure> {
+        let Some(context) = self.ledger else { return Ok(()) };
+        let fact = event::Fact::new(event.action).severity(event.severity).subject("svc", self.name.clone());
+        let fields = event.fields.iter();
+        context.record(fields.fold(fact, |fact, (key, value)| fact.context(*key, value.clone())))?;
+        Ok(())
+    }
+
     fn line(&self, event: &EventFields) -> String {
         let ctx: serde_json::Map<_, _> =
             event.fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect();
         serde_json::json!({
-            "ts": jiff::Timestamp::now().to_string(), "severity": event.severity,
+            "ts": jiff::Timestamp::now().to_string(), "severity": event.severity.as_str(),
             "sub": { "svc": self.name }, "act": event.action, "ctx": ctx,
         })
         .to_string()
