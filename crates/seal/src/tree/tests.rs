@@ -69,6 +69,7 @@ fn entries_that_contradict_themselves_are_refused() {
 
 #[test]
 fn case_collisions_are_listed() {
-    let tree = Tree::new(vec![file("README"), file("Readme"), file("other"), file("ÄB"), file("äb")]).unwrap();
+    let tree =
+        Tree::new(vec![file("README"), file("Readme"), file("other"), file("ÄB"), file("äb")]).unwrap();
     assert_eq!(tree.case_collisions(), [vec!["README", "Readme"], vec!["ÄB", "äb"]]);
 }
