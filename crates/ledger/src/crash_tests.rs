@@ -182,7 +182,7 @@ fn second_lives(key: &Key, sim: &Sim, stride: usize) -> Result<usize, String> {
     let mut images = 0;
     for point in (0..=sim.points()).step_by(stride) {
         let volatile = sim.volatile(point);
-        let kept: Vec<Unit> = volatile.into_iter().filter(|_| dice.roll() % 2 == 0).collect();
+        let kept: Vec<Unit> = volatile.into_iter().filter(|_| dice.roll().is_multiple_of(2)).collect();
         let crashed = sim.crash(point, &kept);
         crashed.disable(sim.disabled());
         for next in [crashed, sim.kill(point)] {

@@ -11,6 +11,8 @@
 mod checkpoint;
 mod edge;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod integrate;
 mod log;
 mod options;

@@ -1,4 +1,5 @@
 //! Appending, reading back, proofs, and opening again, through the public API.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Go's `golang.org/x/mod/sumdb/{note,tlog}` read the log from its files alone.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //!
 //! A kill does not test durability (the page cache survives it); the crash images do. This tests that a real
 //! process on real files leaves nothing that recovery cannot mend.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(unix)]
 
 mod common;

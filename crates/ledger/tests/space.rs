@@ -1,4 +1,5 @@
 //! A full disk and a read-only home: typed errors, nothing half-written, and the log goes on when it can.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(target_os = "linux")]
 
 mod common;

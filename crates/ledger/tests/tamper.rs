@@ -1,4 +1,5 @@
 //! One byte changed anywhere under `log/`, one file taken away or added: verification fails and names it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
 
 mod contained;
+mod help;
 mod kept;
 mod raced;
 mod rig;
+mod sealed;
 mod sockets;
 mod verified;

@@ -15,7 +15,7 @@ fn the_expected_program_runs_and_the_facts_say_what_it_was() {
     let run = Finished::run(dir.path(), &["--expect-sha256", &sum, "--json"], &[&program]);
     run.ended(0);
     assert_eq!(run.stdout, "good\n");
-    assert_eq!(run.acts(), ["RUN.VERIFIED", "RUN.STARTED", "RUN.EXITED", "RUN.STOPPED"]);
+    assert_eq!(run.acts(), ["RUN.VERIFIED", "RUN.STARTED", "RUN.EXITED"]);
     let verified = &run.facts()[0];
     assert_eq!(verified["sub"]["svc"], "payments");
     assert_eq!(verified["ctx"]["sha256"], *sum);
@@ -123,7 +123,7 @@ fn a_replaced_program_is_not_restarted() {
     fs::rename(&other, &program).unwrap();
     let (code, facts) = run.finish();
     assert_eq!(code, Some(1));
-    assert_eq!(facts.iter().map(rig::act).collect::<Vec<_>>(), ["RUN.REFUSED", "RUN.STOPPED"]);
+    assert_eq!(facts.iter().map(rig::act).collect::<Vec<_>>(), ["RUN.REFUSED"]);
     assert_eq!(facts[0]["ctx"]["sha256"], *sha256(&program));
 }
 

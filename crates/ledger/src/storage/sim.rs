@@ -4,6 +4,8 @@
 //! sectors of its writes may be on disk; until the sync of a directory, any subset of its changes of names. A
 //! rename is a new name and a lost name, each of its own directory.
 
+#![expect(clippy::cast_possible_truncation, reason = "offsets of small files in memory")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
