@@ -30,10 +30,10 @@ Exit codes:
   3  it cannot be verified or kept running here: ptrace refused, socket taken, or it kept failing
 
 Examples:
-  $ custody run --seal payments.seal.json --listen 127.0.0.1:8080 -- build/payments
-  $ custody run --seal payments.seal.json --trust build.pub.pem --no-restart -- build/payments
-  $ custody run --expect-sha256 $(sha256sum < build/payments | cut -c1-64) -- build/payments
-  $ custody run --unsealed --restart-delay 1s --restart-limit 10 -- build/payments";
+  $ custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments
+  $ custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments
+  $ custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments
+  $ custody run --unsealed --restart-delay 1s --restart-limit 10 -- bin/payments";
 
 /// Arguments of `custody run`.
 #[derive(clap::Args)]
