@@ -167,6 +167,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     let mut command = Command::new(args.command).map_err(failure)?;
     let name = facts::name_of(command.program());
     let wanted = args.source.wanted(context)?;
+    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir)?;
     if !wanted.is_anything() {
         for variable in command.remove_injection() {
             context.output.remark(&format!("{name}: {variable} is not passed on to a verified program"));
@@ -185,7 +186,6 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     if !wanted.is_anything() {
         supervisor = supervisor.verified_by(&wanted);
     }
-    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir);
     let ending = supervisor.run(&signals, &mut |fact| reporter.tell(&fact));
     conclude(ending, &name, &wanted)
 }
