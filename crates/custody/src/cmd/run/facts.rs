@@ -9,7 +9,6 @@ use supervise::{Class, Containment, End, Ended, Fact, Image, Measured};
 use super::crash;
 use crate::cmd::Context;
 use crate::failure::Failure;
-use crate::output::Output;
 
 /// What a fact becomes in the ledger.
 #[derive(Debug)]
@@ -18,8 +17,25 @@ pub(crate) struct EventFields {
     pub(crate) action: &'static str,
     /// How grave it is.
     pub(crate) severity: Severity,
-    /// For the event's `ctx`, in a fixed order.
+    /// What it is about and under which circumstances, in a fixed order. Which of the two a name belongs to says
+    /// [`is_object`].
     pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+/// The program and its measurements are the event's object; everything else is its context.
+fn is_object(name: &str) -> bool {
+    ["program", "path", "size", "sha256", "sm3"].contains(&name) || name.starts_with("loader")
+}
+
+impl EventFields {
+    /// The fact as the ledger takes it, about the service `name`.
+    pub(crate) fn fact(&self, name: &str) -> event::Fact {
+        let fact = event::Fact::new(self.action).severity(self.severity).subject("svc", name.to_owned());
+        self.fields.iter().fold(fact, |fact, (key, value)| match is_object(key) {
+            true => fact.object(*key, value.clone()),
+            false => fact.context(*key, value.clone()),
+        })
+    }
 }
 
 /// Describes `fact` as an event. Arguments, environment and stderr never enter: they may hold secrets.
@@ -163,30 +179,31 @@ pub(super) fn name_of(program: &Path) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Tells each fact, and keeps the crash reports.
+/// Records and tells each fact, and keeps the crash reports.
 pub(super) struct Reporter<'a> {
-    /// Where facts are recorded; `None` without a home.
-    ledger: Option<&'a Context>,
-    output: Output,
+    context: &'a Context,
     name: String,
     crashes: Option<PathBuf>,
+    recorded: bool,
 }
 
 impl<'a> Reporter<'a> {
-    /// Opens the ledger of the home: what cannot be recorded must not start.
+    /// Opens the home's ledger, when there is a home: a start that could not be recorded is none.
     pub(super) fn new(context: &'a Context, name: &str, crash_dir: Option<PathBuf>) -> Result<Self, Failure> {
-        let ledger = context.home.existing().is_ok().then_some(context);
-        if ledger.is_some() {
+        let recorded = context.home.existing().is_ok();
+        if recorded {
             context.session()?;
         } else {
-            context.output.remark(&format!("{name}: nothing is recorded: there is no home"));
+            context
+                .output
+                .remark(&format!("{name}: not recorded, there is no home (`custody init` makes one)"));
         }
-        let in_home = || context.home.existing().ok().map(|home| home.path().join("crashes"));
-        let crashes = crash_dir.or_else(in_home);
-        Ok(Self { ledger, output: context.output, name: name.to_owned(), crashes })
+        let crashes = crash_dir.or_else(|| recorded.then(|| context.home.path().join("crashes")));
+        Ok(Self { context, name: name.to_owned(), crashes, recorded })
     }
 
     pub(super) fn tell(&mut self, fact: &Fact) {
+        let output = self.context.output;
         let mut event = fact_to_event_fields(fact);
         if let Fact::Exited(ended) | Fact::Crashed(ended) = fact
             && ended.end.class() != Class::Clean
@@ -194,34 +211,34 @@ impl<'a> Reporter<'a> {
         {
             match crash::write(dir, &self.name, ended) {
                 Ok(path) => event.fields.push(("report", path.display().to_string())),
-                Err(error) => self.output.remark(&format!("remark: no crash report: {error:#}")),
+                Err(error) => output.remark(&format!("{}: no crash report: {error:#}", self.name)),
             }
         }
-        if let Err(failure) = self.record(&event) {
-            // The service is worth more than the record of its life: it goes on, and says so.
-            self.output.remark(&format!("{}: NOT RECORDED: {} {failure}", self.name, event.action));
-        }
-        if self.output.json {
-            self.output.remark(&self.line(&event));
+        self.record(&event);
+        if output.json {
+            output.remark(&self.line(&event));
         } else if let Some(text) = self.words(fact, &event) {
-            self.output.remark(&format!("{}: {text}", self.name));
+            output.remark(&format!("{}: {text}", self.name));
         }
     }
 
-    fn record(&self, event: &EventFields) -> Result<(), Failure> {
-        let Some(context) = self.ledger else { return Ok(()) };
-        let fact = event::Fact::new(event.action).severity(event.severity).subject("svc", self.name.clone());
-        let fields = event.fields.iter();
-        context.record(fields.fold(fact, |fact, (key, value)| fact.context(*key, value.clone())))?;
-        Ok(())
+    /// A ledger that fails later does not take the service down with it; it is said each time.
+    fn record(&self, event: &EventFields) {
+        if self.recorded
+            && let Err(failure) = self.context.record(event.fact(&self.name))
+        {
+            self.context.output.remark(&format!("{}: {} not recorded: {failure}", self.name, event.action));
+        }
     }
 
     fn line(&self, event: &EventFields) -> String {
-        let ctx: serde_json::Map<_, _> =
-            event.fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect();
+        let part = |object: bool| -> serde_json::Map<String, serde_json::Value> {
+            let fields = event.fields.iter().filter(|(key, _)| is_object(key) == object);
+            fields.map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect()
+        };
         serde_json::json!({
             "ts": jiff::Timestamp::now().to_string(), "severity": event.severity.as_str(),
-            "sub": { "svc": self.name }, "act": event.action, "ctx": ctx,
+            "sub": { "svc": self.name }, "act": event.action, "obj": part(true), "ctx": part(false),
         })
         .to_string()
     }
