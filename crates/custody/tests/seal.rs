@@ -87,7 +87,9 @@ fn the_digests_are_those_of_other_programs() {
     let statement: Value = serde_json::from_slice(&payload).unwrap();
     let entries = statement["predicate"]["entries"].as_array().unwrap();
     let entry = entries.iter().find(|e| e["path"] == "bin/payments").unwrap();
-    for (program, name) in [("sha256sum app/bin/payments", "sha256"), ("openssl dgst -sm3 -r app/bin/payments", "sm3")] {
+    for (program, name) in
+        [("sha256sum app/bin/payments", "sha256"), ("openssl dgst -sm3 -r app/bin/payments", "sm3")]
+    {
         let output = Command::new("sh").args(["-ec", program]).current_dir(home.folder()).output().unwrap();
         assert_eq!(text(&output.stdout).split(' ').next(), entry["digest"][name].as_str(), "{program}");
     }
@@ -130,7 +132,9 @@ fn without_a_home_a_key_file_signs_and_a_public_key_is_trusted() {
     let (private, public) = (private.to_str().unwrap(), public.to_str().unwrap());
     home.run(&["seal", "create", "file", "-o", "f.seal.json", "--key-file", private], 0);
     home.run(&["seal", "verify", "file", "--seal", "f.seal.json", "--trust", public], 0);
-    assert!(stderr(&home, &["seal", "verify", "file", "--seal", "f.seal.json"], 1).contains("not trusted here"));
+    assert!(
+        stderr(&home, &["seal", "verify", "file", "--seal", "f.seal.json"], 1).contains("not trusted here")
+    );
     assert!(stderr(&home, &["seal", "create", "file", "-o", "g.seal.json"], 2).contains("custody init"));
     assert_eq!(names(&home), ["f.seal.json", "file"]);
 }
@@ -246,7 +250,8 @@ fn in_own_mounts(home: &Home, script: &str) -> Option<std::process::Output> {
         command.args(["-m", "sh", "-c", script]).current_dir(home.folder());
         command.env("CUSTODY_HOME", home.path()).env("CUSTODY", env!("CARGO_BIN_EXE_custody")).output()
     };
-    let able = run("mkdir -p full && mount -t tmpfs -o size=16k tmpfs full").is_ok_and(|o| o.status.success());
+    let able =
+        run("mkdir -p full && mount -t tmpfs -o size=16k tmpfs full").is_ok_and(|o| o.status.success());
     if !able {
         eprintln!("SKIPPED: mounting a small file system needs root");
         return None;
