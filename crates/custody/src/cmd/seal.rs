@@ -6,7 +6,7 @@ mod create;
 mod report;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use evidence::{Blame, EvidenceError, Limits};
@@ -82,7 +82,7 @@ pub(crate) fn keyring(context: &Context) -> Option<Keyring> {
 
 /// Reads an artefact under a progress bar.
 pub(crate) fn collect(
-    path: &std::path::Path,
+    path: &Path,
     options: &evidence::Options,
     context: &Context,
 ) -> Result<evidence::Evidence, Failure> {
@@ -97,7 +97,7 @@ pub(crate) fn collect(
     result.map_err(|error| unreadable(error, path))
 }
 
-pub(crate) fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failure {
+pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
     let hint = match &error {
         EvidenceError::Limit { field, .. } => {
             Some(format!("if it is meant to be so large, raise `--max-{field}`"))
@@ -122,6 +122,6 @@ pub(crate) fn unreadable(error: EvidenceError, path: &std::path::Path) -> Failur
     }
 }
 
-pub(crate) fn malformed(error: SealError, what: &std::path::Path) -> Failure {
+pub(crate) fn malformed(error: SealError, what: &Path) -> Failure {
     Failure::input(anyhow::Error::from(error).context(format!("cannot use `{}`", what.display())))
 }
