@@ -1,1 +1,48 @@
 //! From an event offered to an event proved: admission, sequencing, query, verification.
+//!
+//! A home has one owner at a time. [`open`] makes this process the owner (it takes the lock *and* serves the
+//! home's socket) or, when someone else is, a client of the owner; what one can do with the [`Session`] is the
+//! same either way, and when the owner goes away the session finds or becomes the next one.
+//!
+//! Acknowledged means durable: a [`Receipt`] exists only for an event that a sync has covered. A repeated `id`
+//! among the newest [`WINDOW`] events is acknowledged once, with the same receipt.
+//!
+//! What it does not do: it seals no personal fields, sends nothing to sinks, and keeps no index; a query reads the
+//! ledger from one end.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod catalogue;
+mod clock;
+mod error;
+mod files;
+mod home;
+mod keys;
+mod owner;
+mod peer;
+mod pending;
+mod proof;
+mod query;
+mod reads;
+mod refusals;
+mod session;
+mod socket;
+mod verify;
+mod window;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use bench::{Bench, BenchReport, bench};
+pub use catalogue::{CATALOGUE, load_catalogue};
+pub use error::{AuditError, ErrorKind};
+pub use files::Files;
+pub use home::create_home;
+pub use keys::LogKeys;
+pub use ledger::LedgerError;
+pub use pending::{Pending, Receipt, Verdict};
+pub use proof::{Proof, Selector, Status};
+pub use query::{Filter, Found};
+pub use session::{Recorder, Session, open};
+pub use verify::{Verification, verify};
+pub use window::WINDOW;

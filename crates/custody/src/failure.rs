@@ -26,6 +26,13 @@ enum Kind {
 /// The result of every command.
 pub(crate) type Outcome = Result<(), Failure>;
 
+impl std::fmt::Display for Failure {
+    /// The error and its causes on one line, without the mend.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
 impl Failure {
     /// Exit code 1: what was checked does not hold.
     pub(crate) fn finding(error: impl Into<anyhow::Error>) -> Self {
@@ -59,6 +66,11 @@ impl Failure {
 
     /// Prints the error on stderr (as one JSON document when `json`) and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
+        ExitCode::from(self.tell(json))
+    }
+
+    /// As [`Failure::report`], for a command that must end the process itself.
+    pub(crate) fn tell(&self, json: bool) -> u8 {
         let causes: Vec<String> = self.error.chain().map(ToString::to_string).collect();
         if json {
             let document = serde_json::json!({
@@ -71,6 +83,6 @@ impl Failure {
                 eprintln!("\nhint: {hint}");
             }
         }
-        ExitCode::from(self.code())
+        self.code()
     }
 }

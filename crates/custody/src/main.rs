@@ -4,9 +4,11 @@
 mod aside;
 mod cli;
 mod cmd;
+mod config;
 mod failure;
 mod home;
 mod output;
+mod recorder;
 mod reference;
 
 fn main() -> std::process::ExitCode {

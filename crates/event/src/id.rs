@@ -22,6 +22,13 @@ impl EventId {
         Self(bytes)
     }
 
+    /// From sixteen bytes; nothing for another version or variant.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let known = matches!(bytes[6] >> 4, 4 | 7) && bytes[8] >> 6 == 0b10;
+        known.then_some(Self(bytes))
+    }
+
     /// The sixteen bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
@@ -49,8 +56,7 @@ impl EventId {
             filled += 1;
             at += 2;
         }
-        let known = matches!(bytes[6] >> 4, 4 | 7) && bytes[8] >> 6 == 0b10;
-        known.then_some(Self(bytes))
+        Self::from_bytes(bytes)
     }
 
     /// The lower-case text form.

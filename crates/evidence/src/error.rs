@@ -123,6 +123,10 @@ impl EvidenceError {
         Self::Entry { path: escape(path.as_bytes()), why }
     }
 
+    pub(crate) fn decode(path: &seal::EntryPath, source: io::Error) -> Self {
+        Self::Decode { path: path.to_string(), source }
+    }
+
     pub(crate) fn unwritten(path: &seal::EntryPath, error: io::Error) -> Self {
         Self::from_io(error, |source| Self::Write { path: escape(path.as_str().as_bytes()), source })
     }
@@ -157,7 +161,22 @@ impl EvidenceError {
     /// The error and its causes, on one line.
     #[must_use]
     pub fn reason(&self) -> String {
-        let mut text = self.to_string();
+        self.with_causes(self.to_string())
+    }
+
+    /// The same where the entry is named already.
+    pub(crate) fn reason_of_entry(&self) -> String {
+        self.with_causes(match self {
+            Self::Entry { why, .. } => (*why).to_owned(),
+            Self::Decode { .. } => "it does not decode".to_owned(),
+            Self::Unstable { .. } => "it changed while it was read".to_owned(),
+            Self::Special { kind, .. } => format!("it is a {kind}"),
+            Self::Name { .. } => "its name is not UTF-8".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
+    fn with_causes(&self, mut text: String) -> String {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text = format!("{text}: {error}");

@@ -36,6 +36,10 @@ mod inspection;
 mod moduledata;
 mod pclntab;
 mod pe;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use facts::{
@@ -65,13 +69,12 @@ impl<'a> Binary<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let (image, container) = parse_container(bytes)?;
         let go = buildinfo::read(&image);
-        let table = pclntab::find(&image).and_then(|header| {
-            moduledata::text(&image, &header).map(|t| (header, t)).ok_or(Error::NoTextStart)
-        });
-        match (&go, table) {
-            (None, Err(Error::NoFunctionTable)) => Err(Error::NotGo),
-            (_, table) => Ok(Self { image, container, go, table }),
+        let table = pclntab::find(&image);
+        // What looks like a table but cannot be tied to addresses is no mark of Go: debuggers carry the magics as data.
+        if go.is_none() && table.is_err() && !pclntab::is_named(&image) {
+            return Err(Error::NotGo);
         }
+        Ok(Self { image, container, go, table })
     }
 
     /// What the go command wrote into the file.

@@ -5,6 +5,7 @@
 use crate::Error;
 use crate::bytes::{self, Layout};
 use crate::image::Image;
+use crate::moduledata::{self, Text};
 
 const MAGIC_1_2: u32 = 0xffff_fffb;
 const MAGIC_1_16: u32 = 0xffff_fffa;
@@ -37,18 +38,34 @@ pub(crate) struct Header<'a> {
     pub(crate) table: &'a [u8],
 }
 
-/// The table by its section, else by its shape: a stripped PE has no section for it.
-pub(crate) fn find<'a>(image: &Image<'a>) -> Result<Header<'a>, Error> {
-    const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+/// Sections that hold the table and nothing else before it; in a PIE of older releases the second.
+const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+/// A program that deals with function tables has the magics as data too, but not by the dozen.
+const CANDIDATES: usize = 64;
+
+/// The table by its section, else by its shape: a PE has no section for it. The first candidate that can be tied to
+/// addresses is the table.
+pub(crate) fn find<'a>(image: &Image<'a>) -> Result<(Header<'a>, Text), Error> {
     let mut refusal = None;
-    let named = SECTIONS.iter().filter_map(|name| image.section(name)).map(|s| s.address);
-    for address in named.chain(scan(image)) {
-        match parse(image, address) {
-            Ok(header) => return Ok(header),
+    for address in named(image).chain(scan(image)).take(CANDIDATES) {
+        let tied = parse(image, address).and_then(|header| {
+            moduledata::text(image, &header).map(|t| (header, t)).ok_or(Error::NoTextStart)
+        });
+        match tied {
+            Ok(found) => return Ok(found),
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
     Err(refusal.unwrap_or(Error::NoFunctionTable))
+}
+
+/// Whether a section says that there is a table, readable or not.
+pub(crate) fn is_named(image: &Image<'_>) -> bool {
+    named(image).next().is_some()
+}
+
+fn named(image: &Image<'_>) -> impl Iterator<Item = u64> {
+    SECTIONS.iter().filter_map(|name| image.section(name)).map(|s| s.address)
 }
 
 /// Addresses at which a header may start: magic, two zeros, a quantum and the pointer size, at a pointer's
@@ -57,17 +74,14 @@ fn scan(image: &Image<'_>) -> impl Iterator<Item = u64> {
     let Layout { pointer, .. } = image.layout;
     let data = image.regions.iter().filter(|r| !r.executable);
     let code = image.regions.iter().filter(|r| r.executable); // some linkers put all read-only data there
-    data.chain(code)
-        .flat_map(move |region| {
-            let starts = image.content(region).chunks_exact(8).zip((region.address..).step_by(8));
-            starts.filter(move |(bytes, _)| {
-                release(image.layout, bytes).is_some()
-                    && bytes[4..6] == [0, 0]
-                    && matches!(bytes[6], 1 | 2 | 4)
-                    && usize::from(bytes[7]) == pointer
-            })
-        })
-        .map(|(_, address)| address)
+    let cells = data.chain(code).flat_map(|region| image.cells(region, 8));
+    let heads = cells.filter(move |(_, head)| {
+        release(image.layout, head).is_some()
+            && head[4..6] == [0, 0]
+            && matches!(head[6], 1 | 2 | 4)
+            && usize::from(head[7]) == pointer
+    });
+    heads.map(|(address, _)| address)
 }
 
 fn release(layout: Layout, bytes: &[u8]) -> Option<u32> {

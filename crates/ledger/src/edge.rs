@@ -77,6 +77,10 @@ impl<H: Place> TreeEdge<H> {
         }
     }
 
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Hashes of the rightmost partial tile of level 0.
     pub(crate) fn leaves(&self) -> &[Hash] {
         &self.levels[0]

@@ -157,6 +157,12 @@ impl LedgerError {
         }
     }
 
+    /// Whether the same request may succeed later, without opening the log again.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::ReadOnly { .. } | Self::Signing { .. })
+    }
+
     pub(crate) fn poisoned_by(cause: Self) -> Self {
         match cause {
             poisoned @ Self::Poisoned { .. } => poisoned,

@@ -32,6 +32,8 @@ pub(crate) struct Integrator {
     pub(crate) known: HashSet<String>,
     /// Directories in which names changed since the last sync.
     pub(crate) touched: BTreeSet<String>,
+    /// Files written since the last checkpoint.
+    pub(crate) staged: Vec<String>,
 }
 
 impl Integrator {
@@ -48,9 +50,39 @@ impl Integrator {
         Ok(checkpoint)
     }
 
-    /// Writes the tiles over further leaves and publishes a checkpoint. On failure the trees in memory stay as
-    /// they were, so that the next attempt writes every file again.
+    /// Writes the tiles over further leaves and publishes a checkpoint. After a failure that may pass, the trees in
+    /// memory are as they were and the files of the attempt are gone, so that the next one writes all of them again.
     pub(crate) fn extend<'a>(
+        &mut self,
+        published: &SignedCheckpoint,
+        leaves: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<SignedCheckpoint, LedgerError> {
+        self.discard_staged()?;
+        let extended = self.try_extend(published, leaves);
+        match &extended {
+            Ok(_) => self.staged.clear(),
+            Err(error) if error.may_pass() => {
+                let _ = self.discard_staged(); // the next attempt begins with it
+            }
+            Err(_) => {}
+        }
+        extended
+    }
+
+    /// Removes what a failed attempt wrote: it may be cut short, and the next attempt, over more leaves, may not
+    /// write the same files.
+    fn discard_staged(&mut self) -> Result<(), LedgerError> {
+        while let Some(path) = self.staged.last() {
+            match self.storage.remove(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.attempt("remove", path)?,
+            }
+            self.staged.pop();
+        }
+        Ok(())
+    }
+
+    fn try_extend<'a>(
         &mut self,
         published: &SignedCheckpoint,
         leaves: impl Iterator<Item = &'a [u8]>,
@@ -78,6 +110,7 @@ impl Integrator {
             let dir = parent(path);
             self.make_dirs(dir)?;
             self.touched.insert(dir.to_owned());
+            self.staged.push(path.clone());
         }
         let first = files.first().map_or("log", |(path, _)| path.as_str());
         self.storage.write_files(Site::TileContents, &files).attempt("write tiles", first)
@@ -106,6 +139,12 @@ impl Integrator {
 
     /// Writes the checkpoint aside, syncs it, gives it its name, syncs the name.
     pub(crate) fn publish(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
+        // Not every file system keeps both halves of a rename between directories together: after a crash the old
+        // name may still stand, for the file that is now the published checkpoint. That file must not be emptied.
+        match self.storage.remove(NEXT) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.attempt("remove", NEXT)?,
+        }
         let files = [(NEXT.to_owned(), next.note.clone().into_bytes())];
         self.storage.write_files(Site::CheckpointContents, &files).attempt("write the checkpoint", NEXT)?;
         self.storage.rename(NEXT, PATH).attempt("publish the checkpoint", PATH)?;

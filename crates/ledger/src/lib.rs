@@ -11,6 +11,8 @@
 mod checkpoint;
 mod edge;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod integrate;
 mod log;
 mod options;
@@ -18,7 +20,11 @@ mod read;
 mod recover;
 mod shared;
 mod storage;
+mod verify;
 mod wal;
+
+#[cfg(test)]
+mod crash_tests;
 
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};
@@ -26,4 +32,5 @@ pub use log::{Entries, LOCK, Log};
 pub use options::Options;
 pub use recover::Recovery;
 pub use shared::Ticket;
+pub use verify::{Damage, Report, VerifyOptions, verify};
 pub use wal::replay::Torn;

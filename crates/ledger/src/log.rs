@@ -277,12 +277,10 @@ fn integrate(shared: &Shared, integrator: &Mutex<Integrator>) -> Result<Arc<Sign
         integrator.lock().unwrap_or_else(PoisonError::into_inner);
     let published = integrator.run(shared);
     if let Err(error) = &published {
-        match error {
-            // Nothing is lost: the next attempt writes every file again.
-            LedgerError::Full { .. } | LedgerError::ReadOnly { .. } | LedgerError::Signing { .. } => {
-                shared.publishing_failed(error.clone());
-            }
-            _ => shared.poison(error.clone()),
+        if error.may_pass() {
+            shared.publishing_failed(error.clone());
+        } else {
+            shared.poison(error.clone());
         }
     }
     published

@@ -51,6 +51,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         edge: Edge::new(),
         known: HashSet::from(["log".to_owned()]),
         touched: BTreeSet::new(),
+        staged: Vec::new(),
     };
     let found = find_checkpoint(&*storage, &verifier, &integrator.origin)?;
     let created = found.is_none();
@@ -59,18 +60,19 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         None => begin(&integrator)?,
     };
     integrator.edge = load_edge(&*storage, &found)?;
-    let replayed = replay(&*storage, found.size())?;
+    let mut leaves = Vec::new();
+    let replayed = replay(&*storage, found.size(), &mut |leaf| leaves.push(leaf.to_vec()))?;
     remove_unpublished(&*storage, found.size(), &mut integrator.touched)?;
-    let published = if replayed.leaves.is_empty() {
+    let published = if leaves.is_empty() {
         found.clone()
     } else {
-        integrator.extend(&found, replayed.leaves.iter().map(Vec::as_slice))?
+        integrator.extend(&found, leaves.iter().map(Vec::as_slice))?
     };
     remove_segments(&*storage, &replayed);
     let recovery = Recovery {
         created,
         checkpoint_size: found.size(),
-        replayed: replayed.leaves.len() as u64,
+        replayed: leaves.len() as u64,
         torn: replayed.torn,
     };
     Ok(Recovered { recovery, integrator, published, next_segment: replayed.next_number })

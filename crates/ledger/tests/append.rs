@@ -1,29 +1,13 @@
 //! Appending, reading back, proofs, and opening again, through the public API.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::sync::OnceLock;
+mod common;
+
 use std::time::Duration;
 
+use common::{ORIGIN, leaf, options, signer};
 use ledger::{LedgerError, Log, Options, SignedCheckpoint};
-use signing::Ed25519Signer;
-use signing::note::NoteSigner;
 use tlog::{Sha256, TreeHash as _};
-
-const ORIGIN: &str = "log.example/append";
-
-/// One key for the whole test process.
-fn signer() -> NoteSigner {
-    static KEY: OnceLock<String> = OnceLock::new();
-    let pem = KEY.get_or_init(|| Ed25519Signer::generate().unwrap().to_pkcs8_pem().unwrap().to_string());
-    NoteSigner::new(ORIGIN, Ed25519Signer::from_pkcs8_pem(pem).unwrap()).unwrap()
-}
-
-fn options() -> Options {
-    Options { publish_every: None, segment_bytes: 1 << 16, ..Options::new(ORIGIN, signer()) }
-}
-
-fn leaf(i: u64) -> Vec<u8> {
-    format!("leaf {i}").into_bytes()
-}
 
 #[test]
 fn what_is_appended_is_read_proved_and_there_after_opening_again() {

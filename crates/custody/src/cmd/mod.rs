@@ -1,7 +1,9 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod run;
@@ -10,6 +12,7 @@ pub(crate) mod toolchain;
 
 use crate::home::Home;
 use crate::output::Output;
+use crate::recorder::Recorder;
 
 /// What every command is given.
 pub(crate) struct Context {
@@ -17,4 +20,6 @@ pub(crate) struct Context {
     pub(crate) home: Home,
     /// How to print.
     pub(crate) output: Output,
+    /// The home's ledger, opened when it is first needed.
+    pub(crate) recorder: Recorder,
 }

@@ -12,10 +12,13 @@ use clap::{Args, Subcommand};
 use evidence::{Blame, EvidenceError, Limits};
 use keystore::Keyring;
 use seal::SealError;
-use serde::Serialize;
+
+pub(super) use report::Signer;
+pub(super) use verify::{Source, open, read};
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
 
 /// Arguments of `custody seal`.
 #[derive(Args)]
@@ -69,9 +72,9 @@ pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
     }
 }
 
-/// The one place where what a seal command found leaves it: printed, and the place to record it.
-fn concluded<T: Serialize>(context: &Context, fact: &T, text: impl FnOnce(&T) -> String) -> Outcome {
-    context.output.show(fact, text)
+/// The one place where what a seal command found leaves it: recorded and printed.
+fn concluded<T: Recorded>(context: &Context, result: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+    context.conclude(result, text)
 }
 
 /// The keys of the home, if there is a home.

@@ -128,3 +128,57 @@ pub(crate) fn any_in(bytes: &[u8], salt: &Salt) -> bool {
         rest.starts_with(&RECORD_MAGIC) && read(rest, salt).is_some()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(salt: &Salt, first: u64, leaves: &[&[u8]]) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        start(&mut buffer);
+        for leaf in leaves {
+            bundle::push(&mut buffer, leaf).unwrap();
+        }
+        finish(&mut buffer, salt, first, u32::try_from(leaves.len()).unwrap());
+        buffer
+    }
+
+    #[test]
+    fn the_document_holds_this_record() {
+        let salt: Salt = *b"\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f";
+        let bytes = record(&salt, 5, &[b"a", b"bc"]);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/ledger.md");
+        assert!(std::fs::read_to_string(document).unwrap().contains(&hex), "{hex}");
+        let read = read(&bytes, &salt).unwrap();
+        assert_eq!((read.first, read.count, read.length()), (5, 2, bytes.len()));
+        assert_eq!(read.leaves().collect::<Vec<_>>(), [&b"a"[..], b"bc"]);
+    }
+
+    #[test]
+    fn no_changed_byte_and_no_other_segment_gives_a_record() {
+        let (salt, other) = ([1; 16], [2; 16]);
+        let bytes = record(&salt, 9, &[b"", b"leaf", &[7; 300]]);
+        assert!(read(&bytes, &other).is_none());
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert!(read(&changed, &salt).is_none(), "byte {at}");
+            }
+            assert!(read(&bytes[..at], &salt).is_none(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_of_a_segment_header_goes_unseen() {
+        let header = segment_header(3, &[9; 16]);
+        assert_eq!(read_segment_header(&header, 3), Some([9; 16]));
+        assert_eq!(read_segment_header(&header, 4), None);
+        for at in 0..header.len() {
+            let mut changed = header.clone();
+            changed[at] ^= 4;
+            assert_eq!(read_segment_header(&changed, 3), None, "byte {at}");
+        }
+    }
+}

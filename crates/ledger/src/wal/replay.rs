@@ -22,33 +22,35 @@ pub struct Torn {
 /// What the segments hold.
 #[derive(Default, Debug)]
 pub(crate) struct Replay {
-    /// Leaves from `from` on, in order.
-    pub(crate) leaves: Vec<Vec<u8>>,
+    /// Index after the last leaf.
+    pub(crate) end: u64,
     pub(crate) torn: Option<Torn>,
     pub(crate) segments: Vec<Retired>,
     /// A number that no segment has had.
     pub(crate) next_number: u64,
-    /// Segments that hold at least one record.
-    pub(crate) with_records: usize,
 }
 
-/// Reads the leaves from index `from` on.
-pub(crate) fn replay(storage: &dyn Storage, from: u64) -> Result<Replay, LedgerError> {
-    let mut out = Replay::default();
-    let mut next = from;
+/// Gives the leaves from index `from` on to `sink`, in order.
+pub(crate) fn replay(
+    storage: &dyn Storage,
+    from: u64,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Result<Replay, LedgerError> {
+    let mut out = Replay { end: from, ..Replay::default() };
     for number in numbers(storage)? {
         let path = segment_path(number);
         let bytes = storage.read(&path).attempt("read", &path)?;
-        let before = out.leaves.len();
-        let end = segment(&bytes, number, &path, from, &mut next, &mut out)?;
-        if out.leaves.len() > before {
-            // A later segment is begun only after the records of this one were synced: an unfinished end before
-            // it can only be that of an owner whose recovery went on from there.
+        let before = out.end;
+        let end = Segment { bytes: &bytes, path: &path, from }.read(number, sink, &mut out)?;
+        // A segment is begun only after the records of those before it were synced: an unfinished end before it
+        // is one that an earlier recovery has already dropped.
+        if out.end > before {
             out.torn = out.torn.take().filter(|torn| torn.segment == path);
         }
         out.segments.push(Retired { number, end });
         out.next_number = number.saturating_add(1);
     }
+    out.torn = out.torn.take().filter(|torn| torn.index >= from);
     Ok(out)
 }
 
@@ -62,56 +64,67 @@ fn numbers(storage: &dyn Storage) -> Result<Vec<u64>, LedgerError> {
     Ok(numbers)
 }
 
-/// Reads one segment; answers the index after its last leaf.
-fn segment(
-    bytes: &[u8],
-    number: u64,
-    path: &str,
+struct Segment<'a> {
+    bytes: &'a [u8],
+    path: &'a str,
     from: u64,
-    next: &mut u64,
-    out: &mut Replay,
-) -> Result<u64, LedgerError> {
-    let damaged = |offset: usize| LedgerError::WalDamaged { path: path.to_owned(), offset: offset as u64 };
-    let Some(salt) = record::read_segment_header(bytes, number) else {
-        // The header is synced before the first record is written: without records this is a segment that was
-        // being made, with any it is damage.
-        let records = bytes.get(FIRST_RECORD..).unwrap_or_default();
-        return if records.iter().all(|&b| b == 0) { Ok(0) } else { Err(damaged(0)) };
-    };
-    let (mut offset, mut reached, mut any) = (FIRST_RECORD, None, false);
-    while let Some(record) = bytes.get(offset..).and_then(|rest| record::read(rest, &salt)) {
-        if reached.is_some_and(|reached| record.first != reached) {
-            return Err(damaged(offset));
-        }
-        take(&record, from, next, out)?;
-        (reached, any) = (Some(record.end()), true);
-        offset += record.length();
-    }
-    out.with_records += usize::from(any);
-    let rest = bytes.get(offset..).unwrap_or_default();
-    if rest.iter().any(|&b| b != 0) {
-        if record::any_in(rest, &salt) {
-            return Err(damaged(offset));
-        }
-        let index = reached.unwrap_or(*next);
-        out.torn = Some(Torn { segment: path.to_owned(), offset: offset as u64, index });
-    }
-    Ok(reached.unwrap_or(0))
 }
 
-/// Takes the leaves of a record that are not yet known.
-fn take(record: &record::Record<'_>, from: u64, next: &mut u64, out: &mut Replay) -> Result<(), LedgerError> {
+impl Segment<'_> {
+    fn damaged(&self, offset: usize) -> LedgerError {
+        LedgerError::WalDamaged { path: self.path.to_owned(), offset: offset as u64 }
+    }
+
+    fn after(&self, offset: usize) -> &[u8] {
+        self.bytes.get(offset..).unwrap_or_default()
+    }
+
+    /// Reads the records; answers the index after the last leaf.
+    fn read(&self, number: u64, sink: &mut dyn FnMut(&[u8]), out: &mut Replay) -> Result<u64, LedgerError> {
+        let Some(salt) = record::read_segment_header(self.bytes, number) else {
+            // The header is synced before the first record is written: without records this is a segment that
+            // was being made, with any it is damage.
+            let unborn = self.after(FIRST_RECORD).iter().all(|&b| b == 0);
+            return if unborn { Ok(0) } else { Err(self.damaged(0)) };
+        };
+        let (mut offset, mut reached) = (FIRST_RECORD, None);
+        while let Some(record) = record::read(self.after(offset), &salt) {
+            if reached.is_some_and(|reached| record.first != reached) {
+                return Err(self.damaged(offset));
+            }
+            take(&record, self.from, sink, out)?;
+            reached = Some(record.end());
+            offset += record.length();
+        }
+        let rest = self.after(offset);
+        if rest.iter().any(|&b| b != 0) {
+            if record::any_in(rest, &salt) {
+                return Err(self.damaged(offset));
+            }
+            let (segment, index) = (self.path.to_owned(), reached.unwrap_or(out.end));
+            out.torn = Some(Torn { segment, offset: offset as u64, index });
+        }
+        Ok(reached.unwrap_or(0))
+    }
+}
+
+/// Takes the leaves of a record that are not yet known. Only the first record after `from` may also hold leaves
+/// before it; after that, records join without gap or overlap.
+fn take(
+    record: &record::Record<'_>,
+    from: u64,
+    sink: &mut dyn FnMut(&[u8]),
+    out: &mut Replay,
+) -> Result<(), LedgerError> {
     if record.end() <= from {
         return Ok(());
     }
-    if record.first > *next {
-        return Err(LedgerError::WalGap { from: *next, to: record.first });
+    let joins = record.first == out.end || (out.end == from && record.first < from);
+    if !joins {
+        return Err(LedgerError::WalGap { from: out.end, to: record.first });
     }
-    if record.first < *next && *next > from {
-        return Err(LedgerError::WalGap { from: record.first, to: *next });
-    }
-    let skip = usize::try_from(*next - record.first).unwrap_or(usize::MAX);
-    out.leaves.extend(record.leaves().skip(skip).map(<[u8]>::to_vec));
-    *next = record.end();
+    let skip = usize::try_from(out.end - record.first).unwrap_or(usize::MAX);
+    record.leaves().skip(skip).for_each(sink);
+    out.end = record.end();
     Ok(())
 }

@@ -31,9 +31,7 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
         Fact::Refused { image, reason } => {
             ("RUN.REFUSED", "CRITICAL", [measured(image), vec![("reason", reason.clone())]].concat())
         }
-        Fact::StartFailed { reason } => {
-            ("RUN.EXITED", "ERROR", vec![("started", false.to_string()), ("reason", reason.clone())])
-        }
+        Fact::StartFailed { reason } => ("RUN.REFUSED", "ERROR", vec![("reason", reason.clone())]),
         Fact::Started { pid, program, verified, image, containment, sockets } => {
             let severity = if *verified { "INFO" } else { "WARN" };
             let mut fields = vec![
@@ -71,13 +69,9 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
             vec![("signal", signal_name(*number)), ("delivered", delivered.to_string())],
         ),
         Fact::Swept { processes, forced } => {
-            ("RUN.STOPPED", "WARN", vec![("swept", processes.to_string()), ("forced", forced.to_string())])
+            ("RUN.SWEPT", "WARN", vec![("processes", processes.to_string()), ("forced", forced.to_string())])
         }
-        Fact::Stopped { requested, forced } => (
-            "RUN.STOPPED",
-            "INFO",
-            vec![("requested", requested.to_string()), ("forced", forced.to_string())],
-        ),
+        Fact::Stopped { forced } => ("RUN.STOPPED", "INFO", vec![("forced", forced.to_string())]),
         other => ("RUN.STOPPED", "WARN", vec![("unknown", format!("{other:?}"))]),
     };
     EventFields { action, severity, fields }

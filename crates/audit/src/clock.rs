@@ -1,0 +1,34 @@
+//! The clock and the randomness that the pure crates below do not have.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use event::{Event, EventId, Fact, Timestamp};
+
+use crate::AuditError;
+
+/// Gives a fact its id and its time.
+pub(crate) fn stamp(fact: Fact) -> Result<Event<'static>, AuditError> {
+    let mut random = [0u8; 10];
+    getrandom::fill(&mut random).map_err(|e| AuditError::Randomness { why: e.to_string() })?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or_default();
+    let ms = u64::try_from(now.as_millis()).unwrap_or_default();
+    Ok(fact.at(EventId::v7(ms, random), timestamp(seconds, now.subsec_nanos())))
+}
+
+/// Facts as they are offered.
+pub(crate) fn documents(facts: Vec<Fact>) -> Result<Vec<Vec<u8>>, AuditError> {
+    facts.into_iter().map(|fact| stamp(fact).map(|event| event.canonical())).collect()
+}
+
+fn timestamp(seconds: i64, nanos: u32) -> Timestamp {
+    Timestamp::from_unix(seconds, nanos)
+        .or_else(|| Timestamp::from_unix(0, 0))
+        .expect("1970 is a year that RFC 3339 can write")
+}
+
+/// Now, for what does not need an id.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    timestamp(i64::try_from(now.as_secs()).unwrap_or_default(), now.subsec_nanos())
+}

@@ -1,0 +1,252 @@
+//! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use event::{Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, admit, read_stored};
+use ledger::{Log, Recovery, Ticket};
+
+use crate::clock::{documents, stamp};
+use crate::error::AuditError;
+use crate::peer::{Peer, strip};
+use crate::pending::{Receipt, Verdict};
+use crate::refusals::Refusals;
+use crate::window::{Place, WINDOW, Window};
+
+pub(crate) struct Owner {
+    pub(crate) log: Log,
+    pub(crate) me: Peer,
+    catalogue: Catalogue,
+    refusals: Refusals,
+    sequence: Mutex<Sequence>,
+}
+
+/// What must be decided in the order of the ledger.
+struct Sequence {
+    /// Built from the ledger's newest entries when the first event is offered.
+    window: Option<Window>,
+    /// `LEDGER.OPENED`, recorded just before the first event: reading a ledger does not write to it.
+    opening: Option<Fact>,
+}
+
+/// A batch on its way to the disk.
+pub(crate) struct Submitted {
+    /// Of the new leaves; none when there are none.
+    ticket: Option<Ticket>,
+    batch: u64,
+    /// The index that the first new leaf was expected to get.
+    foreseen: u64,
+    new: Vec<EventId>,
+    items: Vec<Item>,
+}
+
+enum Item {
+    /// The next of the new leaves.
+    New(EventId),
+    /// Known already; its content is compared once the first delivery is durable.
+    Repeat {
+        id: EventId,
+        place: Place,
+        ticket: Option<Ticket>,
+        leaf: Vec<u8>,
+    },
+    Refused(InvalidComplianceEvent),
+}
+
+impl Owner {
+    pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
+        let opening = opening_fact("LEDGER.OPENED", &log, recovery);
+        let owner = Self {
+            me: Peer::own(),
+            catalogue,
+            refusals: Refusals::default(),
+            sequence: Mutex::new(Sequence { window: None, opening: Some(opening) }),
+            log,
+        };
+        if let Some(torn) = &recovery.torn {
+            let fact = opening_fact("LEDGER.RECOVERED", &owner.log, recovery)
+                .severity(event::Severity::Warn)
+                .context("torn", format!("{torn:?}"));
+            owner.record(vec![fact])?;
+        }
+        Ok(owner)
+    }
+
+    /// Records facts of the owner itself.
+    pub(crate) fn record(&self, facts: Vec<Fact>) -> Result<Vec<Verdict>, AuditError> {
+        let submitted = self.submit(&documents(facts)?, &self.me)?;
+        self.settle(submitted)
+    }
+
+    /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
+    /// the callers: they had their refusal.
+    pub(crate) fn record_refusals(&self) {
+        let facts = self.refusals.take();
+        if !facts.is_empty() {
+            let _ = self.record(facts);
+        }
+    }
+
+    /// Admits a batch and queues what is new. Refusals are counted.
+    pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        let admitted: Vec<_> = offered.iter().map(|bytes| self.admit(bytes, peer)).collect();
+        for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
+            self.refusals.note(peer, refusal);
+        }
+        let mut sequence = self.lock();
+        self.prepare(&mut sequence)?;
+        let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
+        let batch = window.next_batch();
+        let foreseen = self.log.size();
+        let mut new = Vec::with_capacity(admitted.len());
+        let mut leaves = Vec::with_capacity(admitted.len());
+        let mut items = Vec::with_capacity(admitted.len());
+        for admitted in admitted {
+            let (id, leaf) = match admitted {
+                Ok(admitted) => admitted,
+                Err(refusal) => {
+                    items.push(Item::Refused(refusal));
+                    continue;
+                }
+            };
+            match window.insert(id, Place { index: foreseen + leaves.len() as u64, batch }) {
+                None => {
+                    new.push(id);
+                    leaves.push(leaf);
+                    items.push(Item::New(id));
+                }
+                Some(place) => {
+                    items.push(Item::Repeat { id, place, ticket: window.ticket(place.batch), leaf });
+                }
+            }
+        }
+        let ticket = self.queue(window, leaves, &new, batch, foreseen)?;
+        Ok(Submitted { ticket, batch, foreseen, new, items })
+    }
+
+    fn admit(&self, offered: &[u8], peer: &Peer) -> Result<(EventId, Vec<u8>), InvalidComplianceEvent> {
+        let mut event = admit(offered, &self.catalogue)?;
+        peer.sign(&mut event);
+        let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction
+        event.canonical_into(&mut leaf);
+        if leaf.len() > MAX_EVENT {
+            let message =
+                format!("is {} bytes long with the peer's credentials; it may have {MAX_EVENT}", leaf.len());
+            return Err(InvalidComplianceEvent::whole(Rule::Size, message));
+        }
+        Ok((event.id, leaf))
+    }
+
+    fn queue(
+        &self,
+        window: &mut Window,
+        leaves: Vec<Vec<u8>>,
+        new: &[EventId],
+        batch: u64,
+        foreseen: u64,
+    ) -> Result<Option<Ticket>, AuditError> {
+        if leaves.is_empty() {
+            return Ok(None);
+        }
+        let ticket = self.log.submit_all(leaves).inspect_err(|_| window.forget(new, batch))?;
+        // A group that failed in between takes the queued indices back.
+        if ticket.range().start != foreseen {
+            window.shift(new, batch, ticket.range().start);
+        }
+        window.flying(batch, ticket.clone(), self.log.durable_size());
+        Ok(Some(ticket))
+    }
+
+    /// Before the first event of this owner: the window, and `LEDGER.OPENED`.
+    fn prepare(&self, sequence: &mut Sequence) -> Result<(), AuditError> {
+        if sequence.window.is_none() {
+            sequence.window = Some(self.rebuild()?);
+        }
+        if let Some(fact) = &sequence.opening {
+            let (_, leaf) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
+            let _durable_before_the_next = self.log.submit(leaf)?;
+            sequence.opening = None;
+        }
+        Ok(())
+    }
+
+    /// The window, from the newest entries. An entry that is no event is `audit verify`'s to report.
+    fn rebuild(&self) -> Result<Window, AuditError> {
+        let end = self.log.durable_size();
+        let start = end.saturating_sub(WINDOW as u64);
+        let mut window = Window::new(WINDOW);
+        for (entry, index) in self.log.entries(start..end).zip(start..) {
+            if let Ok(event) = event::validate(&entry?) {
+                window.insert(event.id, Place { index, batch: 0 });
+            }
+        }
+        Ok(window)
+    }
+
+    /// Waits for a batch.
+    pub(crate) fn settle(&self, submitted: Submitted) -> Result<Vec<Verdict>, AuditError> {
+        let Submitted { ticket, batch, foreseen, new, items } = submitted;
+        if let Some(ticket) = &ticket
+            && let Err(error) = ticket.wait()
+        {
+            if let Some(window) = self.lock().window.as_mut() {
+                window.forget(&new, batch);
+            }
+            return Err(error.into());
+        }
+        let mut indices = ticket.map_or(foreseen..foreseen, |ticket| ticket.range());
+        let first = indices.start;
+        let verdict = |item| match item {
+            Item::New(id) => Ok(Ok(Receipt { id, index: indices.next().unwrap_or(u64::MAX) })),
+            Item::Refused(refusal) => Ok(Err(refusal)),
+            Item::Repeat { id, place, ticket, leaf } => {
+                // Repeated within its own batch, it was placed before the batch had its indices.
+                let index = if place.batch == batch { first + (place.index - foreseen) } else { place.index };
+                self.repeated(Receipt { id, index }, ticket, &leaf)
+            }
+        };
+        items.into_iter().map(verdict).collect()
+    }
+
+    /// The first delivery's receipt, once that is durable, if the content is the same.
+    fn repeated(&self, first: Receipt, ticket: Option<Ticket>, leaf: &[u8]) -> Result<Verdict, AuditError> {
+        if let Some(ticket) = ticket {
+            ticket.wait()?;
+        }
+        let stored = self.log.read(first.index)?;
+        if same_content(&stored, leaf) {
+            return Ok(Ok(first));
+        }
+        let message = format!("names an event that is stored with other content, at index {}", first.index);
+        let fault = event::Fault { path: "$.id".into(), rule: Rule::Duplicate, message };
+        Ok(Err(InvalidComplianceEvent { faults: vec![fault] }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sequence> {
+        self.sequence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether two stored forms are of one event, whoever delivered it.
+fn same_content(a: &[u8], b: &[u8]) -> bool {
+    let (Ok(mut a), Ok(mut b)) = (read_stored(a), read_stored(b)) else { return false };
+    strip(&mut a.ctx);
+    strip(&mut b.ctx);
+    a == b
+}
+
+/// A heartbeat: the SM3 root stands in a leaf of the SHA-256 tree, so that whoever cosigns that covers it.
+fn opening_fact(act: &'static str, log: &Log, recovery: &Recovery) -> Fact {
+    let checkpoint = log.latest_checkpoint();
+    let fact = Fact::new(act)
+        .subject("svc", "custody")
+        .object("origin", checkpoint.checkpoint.origin.clone())
+        .context("version", env!("CARGO_PKG_VERSION"))
+        .context("size", checkpoint.size().to_string())
+        .context("sha256_root", hex::encode(checkpoint.checkpoint.root))
+        .context("created", recovery.created.to_string())
+        .context("replayed", recovery.replayed.to_string());
+    match checkpoint.sm3_root() {
+        Some(root) => fact.context("sm3_root", hex::encode(root)),
+        None => fact,
+    }
+}

@@ -1,0 +1,70 @@
+//! Who offers an event: what the operating system says of the process at the other end.
+
+use event::{Event, Fields};
+
+/// Characters of a program's path that are kept.
+const MAX_EXE: usize = 1024;
+
+/// A process, as the kernel names it. The ids are those of the moment it connected; the program is that which the
+/// process id named when it was looked up, and a process can replace its program afterwards.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Peer {
+    pub(crate) pid: String,
+    pub(crate) uid: String,
+    pub(crate) gid: String,
+    pub(crate) exe: Option<String>,
+}
+
+impl Peer {
+    /// This process.
+    pub(crate) fn own() -> Self {
+        let pid = std::process::id();
+        #[cfg(unix)]
+        let (uid, gid) = (nix::unistd::geteuid().to_string(), nix::unistd::getegid().to_string());
+        #[cfg(not(unix))]
+        let (uid, gid) = (String::new(), String::new());
+        let exe = std::env::current_exe().ok().map(|path| shorten(&path.to_string_lossy()));
+        Self { pid: pid.to_string(), uid, gid, exe }
+    }
+
+    /// The process at the other end of a socket (`SO_PEERCRED`).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of(stream: &std::os::unix::net::UnixStream) -> std::io::Result<Self> {
+        use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+        let peer = getsockopt(stream, PeerCredentials)?;
+        let exe = std::fs::read_link(format!("/proc/{}/exe", peer.pid())).ok();
+        Ok(Self {
+            pid: peer.pid().to_string(),
+            uid: peer.uid().to_string(),
+            gid: peer.gid().to_string(),
+            exe: exe.map(|path| shorten(&path.to_string_lossy())),
+        })
+    }
+
+    /// Elsewhere the socket's own rights (owner-only) are all that is known of the other end.
+    #[cfg(all(unix, not(target_os = "linux")))]
+    pub(crate) fn of(_: &std::os::unix::net::UnixStream) -> std::io::Result<Self> {
+        let own = Self::own();
+        Ok(Self { pid: String::new(), exe: None, ..own })
+    }
+
+    /// Writes `peer.*` into an event's context.
+    pub(crate) fn sign<'a>(&'a self, event: &mut Event<'a>) {
+        let known = [("peer.pid", &self.pid), ("peer.uid", &self.uid), ("peer.gid", &self.gid)];
+        for (key, value) in known.into_iter().filter(|(_, value)| !value.is_empty()) {
+            event.ctx.set(key, value.as_str());
+        }
+        if let Some(exe) = &self.exe {
+            event.ctx.set("peer.exe", exe.as_str());
+        }
+    }
+}
+
+/// Takes `peer.*` out of a context again, leaving what the caller offered.
+pub(crate) fn strip(ctx: &mut Fields<'_>) {
+    ctx.retain(|key| !key.starts_with("peer."));
+}
+
+fn shorten(path: &str) -> String {
+    path.chars().take(MAX_EXE).collect()
+}

@@ -1,0 +1,264 @@
+//! The door to a home's ledger, as its owner or through its owner.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use event::Fact;
+use ledger::{LedgerError, Log, Options};
+
+use crate::clock::documents;
+use crate::owner::Owner;
+use crate::pending::{Kind, Pending, Receipt, Verdict};
+use crate::proof::{Proof, Selector, Status};
+use crate::query::{Filter, Found};
+use crate::socket::{Client, Server};
+use crate::{AuditError, LogKeys, load_catalogue};
+
+/// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often an owner that went away is replaced within one call.
+const REPLACEMENTS: usize = 5;
+
+/// Records facts. What the rest of Custody holds, without knowing how they are stored.
+pub trait Recorder: Send + Sync {
+    /// Records a fact; durable when this returns.
+    ///
+    /// # Errors
+    /// [`AuditError::Invalid`] when it is not admitted; why it could not be stored.
+    fn record(&self, fact: Fact) -> Result<Receipt, AuditError>;
+
+    /// Records facts next to each other, with one wait for all; each is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`]; with several, some may be stored all the same.
+    fn record_many(&self, facts: Vec<Fact>) -> Result<Vec<Receipt>, AuditError>;
+}
+
+/// An open home.
+pub struct Session {
+    home: PathBuf,
+    role: Mutex<Role>,
+}
+
+#[derive(Clone)]
+enum Role {
+    Owner(Arc<Owned>),
+    Client(Arc<Client>),
+}
+
+/// What the owner holds, in the order in which it is let go: no more requests, then the ledger.
+struct Owned {
+    server: Mutex<Server>,
+    owner: Arc<Owner>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.server.get_mut().unwrap_or_else(PoisonError::into_inner).stop();
+        self.owner.record_refusals();
+    }
+}
+
+/// Opens a home that [`crate::create_home`] made: as its owner, or as a client of whoever is.
+///
+/// # Errors
+/// [`AuditError::NoKey`] when it is no home; [`AuditError::Unreachable`] when its owner does not answer; the
+/// ledger's reason when it cannot be opened.
+pub fn open(home: &Path) -> Result<Session, AuditError> {
+    let role = find_role(home)?;
+    Ok(Session { home: home.to_owned(), role: Mutex::new(role) })
+}
+
+fn find_role(home: &Path) -> Result<Role, AuditError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(client) = Client::connect(home)? {
+            return Ok(Role::Client(Arc::new(client)));
+        }
+        match become_owner(home) {
+            Err(AuditError::Ledger(LedgerError::Owned { .. })) => {}
+            owned => return Ok(Role::Owner(Arc::new(owned?))),
+        }
+        if Instant::now() >= deadline {
+            return Err(AuditError::Unreachable { home: home.to_owned() });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn become_owner(home: &Path) -> Result<Owned, AuditError> {
+    let signer = LogKeys::of(home).signer()?;
+    let catalogue = load_catalogue(home)?;
+    let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
+    let owner = Arc::new(Owner::new(log, &recovery, catalogue)?);
+    let server = Mutex::new(Server::start(home, &owner)?);
+    Ok(Owned { server, owner })
+}
+
+impl Session {
+    /// Whether this process owns the home.
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        matches!(*self.lock(), Role::Owner(_))
+    }
+
+    /// Offers events, JSON documents as `docs/formats/event.md` says; answered by [`Pending::wait`]. Several
+    /// batches may be on their way.
+    ///
+    /// # Errors
+    /// Why they could not be offered. Nothing of them is stored then, or it is safe to offer them again.
+    pub fn submit(&self, offered: Vec<Vec<u8>>) -> Result<Pending<'_>, AuditError> {
+        let kind = self.with_role(|role| match role {
+            Role::Owner(owned) => {
+                let submitted = owned.owner.submit(&offered, &owned.owner.me)?;
+                Ok(Kind::Local { owner: Arc::clone(&owned.owner), submitted })
+            }
+            Role::Client(client) => {
+                let slots = client.submit(&offered)?;
+                Ok(Kind::Remote { client: Arc::clone(client), slots, offered: offered.clone() })
+            }
+        })?;
+        Ok(Pending { session: self, kind })
+    }
+
+    /// Offers events and waits for the answers.
+    ///
+    /// # Errors
+    /// As [`Session::submit`] and [`Pending::wait`].
+    pub fn offer(&self, offered: Vec<Vec<u8>>) -> Result<Vec<Verdict>, AuditError> {
+        self.submit(offered)?.wait()
+    }
+
+    /// Once more, to the next owner: ids make it safe.
+    pub(crate) fn offer_again(
+        &self,
+        gone: &Arc<Client>,
+        offered: Vec<Vec<u8>>,
+    ) -> Result<Vec<Verdict>, AuditError> {
+        self.replace(&Role::Client(Arc::clone(gone)))?;
+        self.offer(offered)
+    }
+
+    /// How the ledger stands.
+    ///
+    /// # Errors
+    /// When the owner cannot be asked.
+    pub fn status(&self) -> Result<Status, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => Ok(owned.owner.status()),
+            Role::Client(client) => client.status(),
+        })
+    }
+
+    /// Puts everything durable under a checkpoint, and gives the signed note.
+    ///
+    /// # Errors
+    /// Why it cannot be published.
+    pub fn checkpoint(&self) -> Result<String, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.checkpoint(),
+            Role::Client(client) => client.checkpoint(),
+        })
+    }
+
+    /// An event with its inclusion proof, under a checkpoint that is published if none covers it yet.
+    ///
+    /// # Errors
+    /// [`AuditError::NotFound`] when there is none.
+    pub fn prove(&self, selector: &Selector) -> Result<Proof, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.prove(selector),
+            Role::Client(client) => client.prove(selector),
+        })
+    }
+
+    /// That the ledger, published now, extends what it was when it had `old` events.
+    ///
+    /// # Errors
+    /// When it never had so many.
+    pub fn prove_consistency(&self, old: u64) -> Result<String, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.prove_consistency(old),
+            Role::Client(client) => client.prove_consistency(old),
+        })
+    }
+
+    /// Gives `sink` what is durable and meets the filter, one after another.
+    ///
+    /// # Errors
+    /// [`AuditError::Request`] for a filter without form; what `sink` answers.
+    pub fn query(
+        &self,
+        filter: &Filter,
+        sink: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        match self.role() {
+            Role::Owner(owned) => owned.owner.query(filter, sink),
+            Role::Client(client) => client.stream(filter, false, &|| true, sink, &mut || Ok(())),
+        }
+    }
+
+    /// As [`Session::query`], and then what comes, for as long as `wanted`; `idle` is called several times a second.
+    ///
+    /// # Errors
+    /// As [`Session::query`]; [`AuditError::Gone`] when the owner leaves.
+    pub fn follow(
+        &self,
+        filter: &Filter,
+        wanted: &dyn Fn() -> bool,
+        sink: &mut dyn FnMut(Found) -> Result<(), AuditError>,
+        idle: &mut dyn FnMut() -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        match self.role() {
+            Role::Owner(owned) => owned.owner.follow(filter, wanted, sink, idle),
+            Role::Client(client) => client.stream(filter, true, wanted, sink, idle),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Role> {
+        self.role.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn role(&self) -> Role {
+        self.lock().clone()
+    }
+
+    /// Asks whoever owns the home; when that one went away, whoever is next.
+    fn with_role<T>(&self, ask: impl Fn(&Role) -> Result<T, AuditError>) -> Result<T, AuditError> {
+        for _ in 0..REPLACEMENTS {
+            let role = self.role();
+            match ask(&role) {
+                Err(AuditError::Gone) => self.replace(&role)?,
+                answer => return answer,
+            }
+        }
+        Err(AuditError::Gone)
+    }
+
+    /// Finds the next owner, unless someone else on this session did already.
+    fn replace(&self, gone: &Role) -> Result<(), AuditError> {
+        let mut role = self.lock();
+        let same = match (&*role, gone) {
+            (Role::Client(a), Role::Client(b)) => Arc::ptr_eq(a, b),
+            (Role::Owner(a), Role::Owner(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if same {
+            *role = find_role(&self.home)?;
+        }
+        Ok(())
+    }
+}
+
+impl Recorder for Session {
+    fn record(&self, fact: Fact) -> Result<Receipt, AuditError> {
+        let receipts = self.record_many(vec![fact])?;
+        receipts.first().copied().ok_or_else(|| AuditError::protocol("no verdict for an event"))
+    }
+
+    fn record_many(&self, facts: Vec<Fact>) -> Result<Vec<Receipt>, AuditError> {
+        let verdicts = self.offer(documents(facts)?)?;
+        verdicts.into_iter().map(|verdict| verdict.map_err(AuditError::Invalid)).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether the ledger is what its key vouched for, and holds nothing but events. From the files alone.
+
+use std::path::Path;
+
+use event::{InvalidComplianceEvent, read_stored};
+use ledger::{Report, VerifyOptions};
+use tlog::TILE_WIDTH;
+
+use crate::files::Files;
+use crate::{AuditError, LogKeys};
+
+/// More entries that are no events than this are counted, not kept.
+const MAX_KEPT: usize = 100;
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Files, trees and checkpoint.
+    pub log: Report,
+    /// Entries that are not events in the canonical form, by index; looked for only when the log itself holds.
+    pub not_events: Vec<(u64, InvalidComplianceEvent)>,
+    /// Their number.
+    pub not_events_count: u64,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.log.holds() && self.not_events_count == 0
+    }
+}
+
+/// Verifies a home: every file under `log/` against the signed checkpoint, an earlier checkpoint when one is given,
+/// then every entry against the schema and the canonical form. `progress` gets what is done and how much there is.
+///
+/// # Errors
+/// When the home cannot be read or the earlier checkpoint is not one of this log. Damage is no error.
+pub fn verify(
+    home: &Path,
+    earlier: Option<String>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, AuditError> {
+    let verifier = LogKeys::of(home).verifier()?;
+    let options = VerifyOptions { origin: None, earlier };
+    let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
+    let log = ledger::verify(home, &verifier, &options, &mut twice)?;
+    let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0 };
+    let size = found.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size());
+    if found.log.holds() && size > 0 {
+        check_events(&Files::at(home, size), &mut found, progress)?;
+    }
+    Ok(found)
+}
+
+fn check_events(
+    files: &Files,
+    found: &mut Verification,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), AuditError> {
+    for bundle in 0..files.size.div_ceil(TILE_WIDTH) {
+        let first = bundle * TILE_WIDTH;
+        for (index, entry) in (first..).zip(files.bundle(bundle)?) {
+            let Err(why) = read_stored(&entry) else { continue };
+            found.not_events_count += 1;
+            if found.not_events.len() < MAX_KEPT {
+                found.not_events.push((index, why));
+            }
+        }
+        progress(files.size + first, files.size * 2);
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! `custody.toml`: what a home's owner may choose. Everything has a default.
+
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::home::Home;
+
+/// What `custody init` writes.
+pub(crate) const TEMPLATE: &str = "\
+# Configuration of this Custody home. Everything has a default; a line that is commented out shows it.
+
+# Version of this file's format.
+version = 1
+
+[seal]
+# The key that signs seals when `--key` is not given (`custody key list`).
+#key = \"default\"
+";
+
+/// The version of the format that this program reads.
+const VERSION: u32 = 1;
+
+/// The configuration of a home.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    version: u32,
+    /// `[seal]`.
+    #[serde(default)]
+    pub(crate) seal: Seal,
+}
+
+/// What concerns seals.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Seal {
+    /// The key that signs when none is named.
+    pub(crate) key: String,
+}
+
+impl Default for Seal {
+    fn default() -> Self {
+        Self { key: keystore::DEFAULT_KEY.to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads the configuration of an existing home.
+    pub(crate) fn of(home: &Home) -> Result<Self, Failure> {
+        let path = home.existing()?.config_file();
+        let bad = |error: anyhow::Error| {
+            Failure::input(error.context(format!("cannot use {}", path.display())))
+                .hint("mend the file; `custody init` in an empty folder shows what it looks like")
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| bad(e.into()))?;
+        Self::parse(&text).map_err(bad)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        anyhow::ensure!(config.version == VERSION, "version {} of the format is unknown", config.version);
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_the_default() {
+        assert_eq!(Config::parse(TEMPLATE).unwrap().seal.key, "default");
+        let shown = TEMPLATE.replace("#key", "key");
+        assert_eq!(Config::parse(&shown).unwrap().seal.key, "default");
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused() {
+        for bad in ["version = 2", "version = 1\n[seal]\nkye = \"x\"", "version = 1\n[other]", "", "version"]
+        {
+            assert!(Config::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where commands record what they did: the home's ledger, opened when it is first needed.
+
+use std::sync::OnceLock;
+
+use audit::{AuditError, ErrorKind, Receipt, Recorder as _, Session};
+use event::Fact;
+use serde::Serialize;
+
+use crate::cmd::Context;
+use crate::failure::{Failure, Outcome};
+
+/// The session of a command, if it has needed one.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    session: OnceLock<Session>,
+}
+
+/// What a command did or found, as it is printed and recorded.
+pub(crate) trait Recorded: Serialize {
+    /// The fact for the ledger; none when nothing happened (a dry run).
+    fn fact(&self) -> Option<Fact>;
+
+    /// Whether the command fails when the fact cannot be recorded: so where something was changed. Where something
+    /// was only looked at, a remark must do, or an auditor could not check a read-only copy.
+    fn must_be_recorded(&self) -> bool {
+        true
+    }
+}
+
+impl Context {
+    /// Records a result where there is a home, then prints it: what was printed was recorded.
+    pub(crate) fn conclude<T: Recorded>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+        if let Some(fact) = result.fact().filter(|_| self.home.existing().is_ok()) {
+            match self.record(fact) {
+                Err(failure) if result.must_be_recorded() => return Err(failure),
+                Err(failure) => self.output.remark(&format!("remark: not recorded: {failure}")),
+                Ok(_) => {}
+            }
+        }
+        self.output.show(result, text)
+    }
+
+    /// The home's ledger: as its owner, or through whoever owns it.
+    pub(crate) fn session(&self) -> Result<&Session, Failure> {
+        if let Some(session) = self.recorder.session.get() {
+            return Ok(session);
+        }
+        let session = audit::open(self.home.existing()?.path()).map_err(failure)?;
+        Ok(self.recorder.session.get_or_init(|| session))
+    }
+
+    /// Records a fact; it is durable when this returns.
+    pub(crate) fn record(&self, fact: Fact) -> Result<Receipt, Failure> {
+        self.session()?.record(fact).map_err(failure)
+    }
+}
+
+/// Sorts an error of the ledger by who must act, and says how.
+pub(crate) fn failure(error: AuditError) -> Failure {
+    let hint = hint(&error);
+    let failure = match error.kind() {
+        ErrorKind::Damage => Failure::finding(error),
+        ErrorKind::Environment => Failure::environment(error),
+        _ => Failure::input(error),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn hint(error: &AuditError) -> Option<&'static str> {
+    use audit::AuditError as E;
+    Some(match error {
+        E::NoKey { .. } => "make a home with `custody init`, or name another with `--home DIR`",
+        E::Catalogue { .. } => {
+            "mend the file, or move it away; `custody audit catalogue` shows what is known"
+        }
+        E::Unreachable { .. } => {
+            "see who holds it with `fuser -v` on the home's `lock`, and stop or restart it"
+        }
+        E::Invalid(_) => "`custody audit catalogue` lists the actions and subject kinds",
+        E::Entry { .. } => "see all of the damage with `custody audit verify`",
+        E::Ledger(error) => return ledger_hint(error),
+        _ => return None,
+    })
+}
+
+fn ledger_hint(error: &audit::LedgerError) -> Option<&'static str> {
+    use audit::LedgerError as E;
+    Some(match error {
+        E::Full { .. } => "make room on the file system of the home; what was acknowledged is safe",
+        E::ReadOnly { .. } => "the home must be writable; to read it as it is, use `query` and `verify`",
+        E::Poisoned { .. } => "run the command again: opening the ledger anew repairs it",
+        E::Damaged { .. } | E::WalDamaged { .. } | E::WalGap { .. } | E::Checkpoint { .. } => {
+            "see all of the damage with `custody audit verify`"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,112 @@
+//! `--seal`: the seal of a file, of a directory, of an archive's content; who signed it, and who no longer counts.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::rig::{self, Finished, Running, dir, sha256, witness};
+
+/// A folder with a home, a key, and `build/payments` sealed as a file and as a directory.
+fn sealed() -> TempDir {
+    let dir = dir();
+    fs::create_dir(dir.path().join("build")).unwrap();
+    fs::create_dir(dir.path().join("no-home")).unwrap();
+    fs::write(dir.path().join("no-home/custody.toml"), "").unwrap();
+    witness(&dir.path().join("build"), "payments", "good");
+    custody(dir.path(), &["key", "new"]);
+    custody(dir.path(), &["seal", "create", "build", "-o", "dir.seal.json"]);
+    custody(dir.path(), &["seal", "create", "build/payments", "-o", "file.seal.json"]);
+    dir
+}
+
+fn custody(dir: &Path, args: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
+    let output =
+        command.args(args).current_dir(dir).env("CUSTODY_HOME", dir.join("no-home")).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn it_runs_under_the_seal_of_itself_and_of_its_directory() {
+    let dir = sealed();
+    for seal in ["dir.seal.json", "file.seal.json"] {
+        let run = Finished::run(dir.path(), &["--seal", seal, "--json"], &["build/payments"]);
+        assert_eq!(run.ended(0).stdout, "good\n");
+        let verified = &run.facts()[0];
+        assert_eq!(verified["act"], "RUN.VERIFIED");
+        let grounds = verified["ctx"]["grounds"].as_str().unwrap();
+        assert!(grounds.contains(&format!("of {seal}, signed by default (")), "{grounds}");
+    }
+}
+
+#[test]
+fn one_changed_byte_keeps_it_from_running() {
+    let dir = sealed();
+    let sum = sha256(&dir.path().join("build/payments"));
+    let mut bytes = fs::read(dir.path().join("build/payments")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(dir.path().join("build/payments"), bytes).unwrap();
+    for seal in ["dir.seal.json", "file.seal.json"] {
+        let run = Finished::run(dir.path(), &["--seal", seal], &["build/payments"]);
+        assert_eq!(run.ended(1).stdout, "");
+        assert!(
+            run.stderr.contains("error: binary `payments` is not the one that was sealed"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains(&format!("  sealed  sha256:{}…  by default\n", &sum[..16])),
+            "{}",
+            run.stderr
+        );
+        // The hint is a command that can be run as it stands, and names the change.
+        let hint = run.stderr.split_once("hint: see what changed with `custody ").unwrap().1;
+        let words: Vec<_> = hint.split('`').next().unwrap().split(' ').collect();
+        let mut look = Command::new(env!("CARGO_BIN_EXE_custody"));
+        let look = Finished::of(look.args(words).current_dir(dir.path()).env("CUSTODY_HOME", "no-home"));
+        assert!(look.ended(1).stdout.contains("payments"), "{}", look.stdout);
+    }
+}
+
+#[test]
+fn another_sealed_program_in_its_place_is_refused() {
+    let dir = sealed();
+    witness(&dir.path().join("build"), "admin", "evil");
+    custody(dir.path(), &["seal", "create", "build", "-o", "both.seal.json"]);
+    fs::rename(dir.path().join("build/admin"), dir.path().join("build/payments")).unwrap();
+    let run = Finished::run(dir.path(), &["--seal", "both.seal.json"], &["build/payments"]);
+    assert_eq!(run.ended(1).stdout, "");
+    Finished::run(dir.path(), &["--seal", "both.seal.json"], &["/bin/true"]).ended(1);
+}
+
+#[test]
+fn whose_seal_it_is_counts_at_every_start() {
+    let dir = sealed();
+    // Nobody here knows the signer.
+    let elsewhere = dir.path().join("elsewhere");
+    let mut command = rig::custody(dir.path(), &["--seal", "file.seal.json"]);
+    let run = Finished::of(command.arg("build/payments").env("CUSTODY_HOME", &elsewhere));
+    assert!(run.ended(1).stderr.contains("which is not trusted here"), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+    // Revoked while it runs: the restart is refused.
+    let options = ["--seal", "file.seal.json", "--restart-delay", "500ms"];
+    let mut run = Running::start(dir.path(), &options, &["build/payments", "1"]);
+    run.await_fact("RUN.RESTARTING");
+    custody(dir.path(), &["key", "revoke", "default", "--reason", "lost"]);
+    let (code, facts) = run.finish();
+    assert_eq!(code, Some(1));
+    assert_eq!(rig::act(&facts[0]), "RUN.REFUSED");
+    assert!(facts[0]["ctx"]["reason"].as_str().unwrap().contains("nobody who is trusted now signed"));
+}
+
+#[test]
+fn a_seal_that_cannot_be_used_is_told_before_anything_starts() {
+    let dir = sealed();
+    Finished::run(dir.path(), &["--seal", "absent.seal.json"], &["build/payments"]).ended(2);
+    fs::write(dir.path().join("broken.seal.json"), "{").unwrap();
+    let run = Finished::run(dir.path(), &["--seal", "broken.seal.json"], &["build/payments"]);
+    assert_eq!(run.ended(2).stdout, "");
+    Finished::run(dir.path(), &["--seal", "file.seal.json", "--unsealed"], &["build/payments"]).ended(2);
+}
