@@ -1,5 +1,6 @@
 //! What the tests of the command line share: a home of their own, and this build's binary.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
