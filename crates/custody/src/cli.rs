@@ -36,6 +36,9 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make the home: keys, trust and the ledger
+    #[command(after_help = cmd::init::EXAMPLES)]
+    Init(cmd::init::Args),
     /// Say what works on this machine, what is missing, and the mend
     #[command(after_help = cmd::doctor::EXAMPLES)]
     Doctor(cmd::doctor::Args),
@@ -49,10 +52,12 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
-    /// Record events, ask for them, verify and prove them
-    Audit(cmd::audit::AuditArgs),
+    /// Unpack, seal and check a portable Go release, without administrator rights
+    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
+    /// Record, query, prove and verify events
+    Audit(cmd::audit::AuditArgs),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  $ custody completions bash > custody.bash")]
     Completions {
@@ -94,13 +99,15 @@ fn dispatch(cli: Cli) -> Outcome {
         Ok::<_, Failure>(Context { home, output, recorder: Recorder::default() })
     };
     match cli.command {
+        Command::Init(args) => cmd::init::run(&args, &context()?),
         Command::Doctor(args) => cmd::doctor::run(&args, &context()?),
         Command::Demo(args) => cmd::demo::run(&args, &context()?),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
-        Command::Audit(args) => cmd::audit::run(args, &context()?),
+        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
+        Command::Audit(args) => cmd::audit::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "custody", &mut script);

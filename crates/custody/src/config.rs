@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused() {
-        for bad in ["version = 2", "version = 1\n[seal]\nkye = \"x\"", "version = 1\n[other]", "", "version"] {
+        for bad in ["version = 2", "version = 1\n[seal]\nkye = \"x\"", "version = 1\n[other]", "", "version"]
+        {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
     }

@@ -26,6 +26,13 @@ enum Kind {
 /// The result of every command.
 pub(crate) type Outcome = Result<(), Failure>;
 
+impl std::fmt::Display for Failure {
+    /// The error and its causes on one line, without the mend.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
 impl Failure {
     /// Exit code 1: what was checked does not hold.
     pub(crate) fn finding(error: impl Into<anyhow::Error>) -> Self {

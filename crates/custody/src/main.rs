@@ -4,6 +4,7 @@
 mod aside;
 mod cli;
 mod cmd;
+mod config;
 mod failure;
 mod home;
 mod output;

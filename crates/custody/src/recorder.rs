@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 
 use audit::{AuditError, ErrorKind, Receipt, Recorder as _, Session};
 use event::Fact;
+use serde::Serialize;
 
 use crate::cmd::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// The session of a command, if it has needed one.
 #[derive(Default)]
@@ -14,7 +15,37 @@ pub(crate) struct Recorder {
     session: OnceLock<Session>,
 }
 
+/// What a command did or found, as it is printed and recorded.
+pub(crate) trait Recorded: Serialize {
+    /// The fact for the ledger; none when nothing happened (a dry run).
+    fn fact(&self) -> Option<Fact>;
+
+    /// Whether the command fails when the fact cannot be recorded: so where something was changed. Where something
+    /// was only looked at, a remark must do, or an auditor could not check a read-only copy.
+    fn must_be_recorded(&self) -> bool {
+        true
+    }
+}
+
 impl Context {
+    /// Records a result where there is a home, then prints it: what was printed was recorded.
+    pub(crate) fn conclude<T: Recorded>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+        self.note(result)?;
+        self.output.show(result, text)
+    }
+
+    /// Records a result where there is a home.
+    pub(crate) fn note<T: Recorded>(&self, result: &T) -> Outcome {
+        if let Some(fact) = result.fact().filter(|_| self.home.existing().is_ok()) {
+            match self.record(fact) {
+                Err(failure) if result.must_be_recorded() => return Err(failure),
+                Err(failure) => self.output.remark(&format!("remark: not recorded: {failure}")),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The home's ledger: as its owner, or through whoever owns it.
     pub(crate) fn session(&self) -> Result<&Session, Failure> {
         if let Some(session) = self.recorder.session.get() {

@@ -33,7 +33,7 @@ impl Value<'_> {
 /// The members of the document, which must be one JSON object and nothing after it.
 pub(crate) fn members(offered: &[u8]) -> Result<Members<'_>, InvalidComplianceEvent> {
     if offered.len() > MAX_OFFERED {
-        let message = format!("is {} bytes long; what is offered may have {MAX_OFFERED}", offered.len());
+        let message = format!("is longer than {MAX_OFFERED} bytes");
         return Err(InvalidComplianceEvent::whole(Rule::Size, message));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(offered);

@@ -1,5 +1,6 @@
 //! What a reader found so far.
 
+use std::io;
 use std::ops::Range;
 
 use gm::DualDigest;
@@ -8,8 +9,10 @@ use seal::{Container, Entry, EntryPath, Fault, Observation, ObservedKind, Place}
 use crate::budget::check_entries;
 use crate::error::EvidenceError;
 use crate::options::{Limits, Options};
+use crate::unpack::Sink;
 
-pub(crate) struct Collector {
+pub(crate) struct Collector<'s> {
+    sink: Option<&'s mut dyn Sink>,
     limits: Limits,
     tolerant: bool,
     entries: Vec<Entry>,
@@ -18,10 +21,38 @@ pub(crate) struct Collector {
     broken: Option<String>,
 }
 
-impl Collector {
+impl<'s> Collector<'s> {
     pub(crate) fn new(options: &Options) -> Self {
         let Options { limits, tolerant, .. } = *options;
-        Self { limits, tolerant, entries: Vec::new(), places: Vec::new(), faults: Vec::new(), broken: None }
+        let (entries, places, faults) = (Vec::new(), Vec::new(), Vec::new());
+        Self { sink: None, limits, tolerant, entries, places, faults, broken: None }
+    }
+
+    /// Hands everything to `sink` too, as it is read.
+    pub(crate) fn into_sink(mut self, sink: &'s mut dyn Sink) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// Whether somebody takes the content too, in the order in which it is read.
+    pub(crate) fn has_sink(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// A piece of a file's content, before anyone knows whether the whole of it is sound.
+    pub(crate) fn content(&mut self, path: &EntryPath, piece: &[u8]) -> io::Result<()> {
+        self.sink
+            .as_mut()
+            .map_or(Ok(()), |sink| sink.content(path, piece))
+            .map_err(|e| EvidenceError::unwritten(path, e).into_io())
+    }
+
+    /// A file that is another name for one that came before.
+    pub(crate) fn same_as(&mut self, path: &EntryPath, earlier: &EntryPath) -> Result<(), EvidenceError> {
+        self.sink
+            .as_mut()
+            .map_or(Ok(()), |sink| sink.same_as(path, earlier))
+            .map_err(|e| EvidenceError::unwritten(path, e))
     }
 
     pub(crate) fn entry(&mut self, entry: Entry) -> Result<(), EvidenceError> {
@@ -36,7 +67,11 @@ impl Collector {
         found: Result<Entry, EvidenceError>,
     ) -> Result<(), EvidenceError> {
         match found {
-            Ok(entry) => self.entry(entry),
+            Ok(entry) => {
+                let done = self.sink.as_mut().map_or(Ok(()), |sink| sink.complete(&entry));
+                done.map_err(|e| EvidenceError::unwritten(&entry.path, e))?;
+                self.entry(entry)
+            }
             Err(error) => self.fault(path, error),
         }
     }
@@ -46,7 +81,7 @@ impl Collector {
         if !self.tolerant || !error.is_damage() {
             return Err(error);
         }
-        self.faults.push(Fault { path: path.to_owned(), reason: error.reason() });
+        self.faults.push(Fault { path: path.to_owned(), reason: error.reason_of_entry() });
         check_entries(&self.limits, self.entries.len() + self.faults.len())
     }
 
@@ -59,8 +94,8 @@ impl Collector {
         Ok(())
     }
 
-    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl Into<Vec<Range<u64>>>) {
-        self.places.push(Place { path: path.clone(), ranges: ranges.into() });
+    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.places.push(Place { path: path.clone(), ranges: ranges.into_iter().collect() });
     }
 
     pub(crate) fn finish(

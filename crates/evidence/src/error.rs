@@ -14,7 +14,7 @@ pub enum Blame {
     Environment,
 }
 
-/// Errors of this crate. `Read` and `Unstable` are of the environment, all others of the artefact.
+/// Errors of this crate. `Read`, `Write` and `Unstable` are of the environment, all others of the artefact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
@@ -26,6 +26,12 @@ pub enum EvidenceError {
         /// Its answer.
         #[source]
         source: io::Error,
+    },
+    /// A file that should be unpacked is no archive.
+    #[error("`{path}` is no archive that is known here (ZIP, tar, tar.gz, tar.xz, tar.zst)")]
+    NoArchive {
+        /// The file, escaped.
+        path: String,
     },
     /// A file changed between the first and the last byte.
     #[error("`{path}` changed while it was read")]
@@ -50,6 +56,9 @@ pub enum EvidenceError {
     /// A path that breaks the rules of a seal.
     #[error("an entry has a path that is refused")]
     Path(#[from] seal::PathError),
+    /// Paths that cannot stand together: one twice, or one below a file.
+    #[error("its entries are refused")]
+    Tree(#[from] seal::SealError),
     /// An archive as a whole breaks a rule.
     #[error("the {format} archive is refused: {why}")]
     Archive {
@@ -74,6 +83,15 @@ pub enum EvidenceError {
         path: String,
         /// The rule.
         why: &'static str,
+    },
+    /// An entry cannot be written where it is unpacked.
+    #[error("cannot unpack `{path}`")]
+    Write {
+        /// The entry, escaped.
+        path: String,
+        /// The operating system's answer.
+        #[source]
+        source: io::Error,
     },
     /// An entry does not decode.
     #[error("entry `{path}` does not decode")]
@@ -105,6 +123,14 @@ impl EvidenceError {
         Self::Entry { path: escape(path.as_bytes()), why }
     }
 
+    pub(crate) fn decode(path: &seal::EntryPath, source: io::Error) -> Self {
+        Self::Decode { path: path.to_string(), source }
+    }
+
+    pub(crate) fn unwritten(path: &seal::EntryPath, error: io::Error) -> Self {
+        Self::from_io(error, |source| Self::Write { path: escape(path.as_str().as_bytes()), source })
+    }
+
     /// An error that went through a decoder: our own comes out as it went in, the decoder's becomes `otherwise`.
     pub(crate) fn from_io(error: io::Error, otherwise: impl FnOnce(io::Error) -> Self) -> Self {
         match error.downcast::<Self>() {
@@ -121,7 +147,7 @@ impl EvidenceError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Read { .. } | Self::Unstable { .. } => Blame::Environment,
+            Self::Read { .. } | Self::Unstable { .. } | Self::Write { .. } => Blame::Environment,
             _ => Blame::Artefact,
         }
     }
@@ -129,13 +155,28 @@ impl EvidenceError {
     /// Whether a tolerant reader may go on: the artefact is damaged, but neither the machine nor a limit is at
     /// fault.
     pub(crate) fn is_damage(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Limit { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Limit { .. })
     }
 
     /// The error and its causes, on one line.
     #[must_use]
     pub fn reason(&self) -> String {
-        let mut text = self.to_string();
+        self.with_causes(self.to_string())
+    }
+
+    /// The same where the entry is named already.
+    pub(crate) fn reason_of_entry(&self) -> String {
+        self.with_causes(match self {
+            Self::Entry { why, .. } => (*why).to_owned(),
+            Self::Decode { .. } => "it does not decode".to_owned(),
+            Self::Unstable { .. } => "it changed while it was read".to_owned(),
+            Self::Special { kind, .. } => format!("it is a {kind}"),
+            Self::Name { .. } => "its name is not UTF-8".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
+    fn with_causes(&self, mut text: String) -> String {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text = format!("{text}: {error}");

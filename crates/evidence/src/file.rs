@@ -10,6 +10,7 @@ use crate::error::EvidenceError;
 use crate::options::{Form, Options};
 use crate::source::{ReadAt, SizedFile};
 use crate::tape::Tape;
+use crate::unpack::Sink;
 use crate::{Progress, content, detect, tar, zip};
 
 /// Mode of a file where the system or the archive keeps none.
@@ -20,16 +21,42 @@ pub(crate) fn observe(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Observation, EvidenceError> {
+    unchanged(path, |source, before| match format(source, options, path)? {
+        Some(format) => {
+            let collector = Collector::new(options);
+            observe_archive(source, format, &shown(path), options, progress, collector)
+        }
+        None => observe_plain(source, path, before, options, progress),
+    })
+}
+
+/// Reads an archive and hands what it holds to `sink`; a file that is none is refused.
+pub(crate) fn observe_into(
+    path: &Path,
+    options: &Options,
+    progress: Progress<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Observation, EvidenceError> {
+    unchanged(path, |source, _| {
+        let format =
+            format(source, options, path)?.ok_or_else(|| EvidenceError::NoArchive { path: shown(path) })?;
+        let collector = Collector::new(options).into_sink(sink);
+        observe_archive(source, format, &shown(path), options, progress, collector)
+    })
+}
+
+/// Opens a file, lets it be read, and makes sure that it is still the same afterwards.
+fn unchanged(
+    path: &Path,
+    read: impl FnOnce(&SizedFile, &Metadata) -> Result<Observation, EvidenceError>,
+) -> Result<Observation, EvidenceError> {
     let file = open(path)?;
     let before = file.metadata().map_err(|e| EvidenceError::read(path, e))?;
     if !before.is_file() {
         return Err(EvidenceError::Special { path: shown(path), kind: "special file" });
     }
     let source = SizedFile { size: before.len(), file };
-    let observation = match format(&source, options, path)? {
-        Some(format) => observe_archive(&source, format, &shown(path), options, progress)?,
-        None => observe_plain(&source, path, &before, options, progress)?,
-    };
+    let observation = read(&source, &before)?;
     let after = source.file.metadata().map_err(|e| EvidenceError::read(path, e))?;
     if stamp(&before) != stamp(&after) {
         return Err(EvidenceError::Unstable { path: shown(path) });
@@ -61,9 +88,9 @@ pub(crate) fn observe_archive(
     name: &str,
     options: &Options,
     progress: Progress<'_>,
+    mut collector: Collector<'_>,
 ) -> Result<Observation, EvidenceError> {
     let mut tape = Tape::new(source, name, options.sealed_container, progress);
-    let mut collector = Collector::new(options);
     match format {
         Format::Zip => zip::walk(source, &mut tape, options, &mut collector)?,
         _ => tar::walk(&mut tape, format, options, source.size(), &mut collector)?,

@@ -2,6 +2,7 @@
 
 use seal::{Comparison, Container, Format, Observation};
 
+use crate::collector::Collector;
 use crate::file::observe_archive;
 use crate::options::{Form, Limits, Options};
 
@@ -38,7 +39,8 @@ fn archive(data: &[u8], format: Format) {
 }
 
 fn observe(data: &[u8], format: Format, options: &Options) -> Option<Observation> {
-    let observation = observe_archive(&data, format, "fuzz", options, &|_, _| {}).ok()?;
+    let observation =
+        observe_archive(&data, format, "fuzz", options, &|_, _| {}, Collector::new(options)).ok()?;
     let size = observation.container.as_ref().map(|c: &Container| c.size);
     assert_eq!(size, Some(data.len() as u64), "a byte was not read");
     Some(observation)

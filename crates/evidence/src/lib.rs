@@ -10,6 +10,8 @@
 //! When [`Options::tolerant`] is set, as for a comparison, what is damaged becomes a fault of its entry and the
 //! rest is still read.
 //!
+//! [`unpack`] writes what it reads into a folder, and lets nothing out of it.
+//!
 //! ```
 //! let dir = std::env::temp_dir().join(format!("evidence-example-{}", std::process::id()));
 //! std::fs::create_dir_all(dir.join("bin"))?;
@@ -35,6 +37,7 @@ mod options;
 mod source;
 mod tape;
 mod tar;
+mod unpack;
 mod zip;
 
 #[doc(hidden)]
@@ -48,6 +51,7 @@ use seal::{Observation, ObservedKind, Seal, SealError, Subject, Tree};
 pub use error::{Blame, EvidenceError};
 pub use options::{Form, Limits, Options};
 pub use source::ReadAt;
+pub use unpack::unpack;
 
 /// Hears how many bytes were read, and of how many where that is known. Called from several threads.
 pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);

@@ -160,8 +160,8 @@ impl Dynamic {
 
     fn binds_now(&self) -> bool {
         self.value(elf::DT_BIND_NOW).is_some()
-            || self.flag(elf::DT_FLAGS, elf::DF_BIND_NOW.0 as u64)
-            || self.flag(elf::DT_FLAGS_1, elf::DF_1_NOW.0 as u64)
+            || self.flag(elf::DT_FLAGS, elf::DF_BIND_NOW.0)
+            || self.flag(elf::DT_FLAGS_1, elf::DF_1_NOW.0)
     }
 
     /// Whether any symbol is bound at its first call, through a writable table.
@@ -231,7 +231,7 @@ fn architecture(machine: elf::Machine, layout: Layout) -> String {
 }
 
 fn linkage(file_type: elf::FileType, dynamic: &Dynamic, interpreter: Option<String>) -> Linkage {
-    let pie_flag = dynamic.flag(elf::DT_FLAGS_1, elf::DF_1_PIE.0 as u64);
+    let pie_flag = dynamic.flag(elf::DT_FLAGS_1, elf::DF_1_PIE.0);
     let kind = match file_type {
         elf::ET_EXEC => Kind::Executable,
         // `ld -pie` sets the flag; Go's own linker does not always, but gives its executables an interpreter, and

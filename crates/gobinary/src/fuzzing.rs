@@ -3,7 +3,6 @@
 use crate::Binary;
 
 /// Any bytes: an error or facts that agree with each other, never a panic.
-#[expect(clippy::missing_panics_doc, reason = "panicking is how an oracle speaks")]
 pub fn inspect(data: &[u8]) {
     let Ok(binary) = Binary::parse(data) else { return };
     let facts = binary.inspect();

@@ -41,7 +41,7 @@ impl Text {
 pub(crate) fn text(image: &Image<'_>, header: &Header<'_>) -> Option<Text> {
     let found = image.places_of(header.address).find_map(|place| validated(image, header, place));
     found.or_else(|| {
-        let relocated = image.word(header.address + 8 + 2 * header.layout.pointer as u64);
+        let relocated = image.word(header.address.wrapping_add(8 + 2 * header.layout.pointer as u64));
         let start = relocated.filter(|&start| start != 0 && image.from(start).is_some())?;
         Some(Text { start, source: "header", parts: Vec::new() })
     })
@@ -71,7 +71,7 @@ fn parts(
 ) -> Vec<(u64, u64, u64)> {
     let read = |number: u64| {
         let (at, length, capacity) = (word(number)?, word(number + 1)?, word(number + 2)?);
-        if length != capacity || length < 2 || length > SECTIONS {
+        if length != capacity || !(2..=SECTIONS).contains(&length) {
             return None;
         }
         let field = |index: u64, which: u64| image.word(at.checked_add((index * 3 + which) * pointer)?);

@@ -84,10 +84,10 @@ fn has_drive(text: &str) -> bool {
 }
 
 /// A name from outside as it can be shown: control characters, quotes and bytes that are not UTF-8 as escapes,
-/// at most 200 characters.
+/// at most 8192 characters.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
-    const SHOWN: usize = 200;
+    const SHOWN: usize = 2 * MAX_PATH;
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

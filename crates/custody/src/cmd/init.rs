@@ -50,7 +50,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
     let (signing_key, new) = signing_key(context)?;
     if created {
         aside::write(&context.home.config_file(), config::TEMPLATE.as_bytes()).map_err(|e| {
-            Failure::environment(anyhow::Error::from(e).context(format!("cannot write custody.toml in {home}")))
+            Failure::environment(
+                anyhow::Error::from(e).context(format!("cannot write custody.toml in {home}")),
+            )
         })?;
     }
     if new {

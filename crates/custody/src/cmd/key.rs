@@ -5,12 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use event::Fact;
 use keystore::{DEFAULT_KEY, Keyring, KeystoreError, LOG_KEY, RingKey, Status};
 use serde::Serialize;
 use signing::{KeyId, Verifier as _};
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
 
 /// Longest reason of a revocation, in bytes: it goes into an event, which has a limit of its own.
 const MAX_REASON: usize = 1000;
@@ -25,7 +27,7 @@ pub(crate) struct KeyArgs {
 #[derive(Subcommand)]
 enum Verb {
     /// Make a signing key
-    #[command(after_help = "Examples:\n  $ custody key new\n  $ custody key new release-2026 --json")]
+    #[command(after_help = "Examples:\n  $ custody key new release-2026\n  $ custody key new laptop --json")]
     New {
         /// Its name; the key named `default` signs when none is named
         #[arg(default_value = DEFAULT_KEY)]
@@ -61,7 +63,7 @@ enum Verb {
         dry_run: bool,
     },
     /// Stop believing a key, own or trusted: nothing it ever signed counts any more
-    #[command(after_help = "Examples:\n  $ custody key revoke release-2026 --reason 'laptop stolen'")]
+    #[command(after_help = "Examples:\n  $ custody key revoke laptop --reason 'laptop stolen'")]
     Revoke {
         /// Name, or the id of any key
         key: String,
@@ -236,7 +238,24 @@ fn rotate(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outco
 
 /// The one place where a change of keys leaves this command.
 fn changed(context: &Context, change: &Change, text: impl FnOnce(&Change) -> String) -> Outcome {
-    context.output.show(change, text)
+    context.conclude(change, text)
+}
+
+impl Recorded for Change {
+    fn fact(&self) -> Option<Fact> {
+        let named = [("key", &self.key_id), ("name", &self.name)];
+        let more = [("replaced", &self.replaced), ("reason", &self.reason)];
+        let fact = Fact::new(self.act).subject("svc", "custody");
+        let fact = named.into_iter().fold(fact, |fact, (key, value)| match value {
+            Some(value) => fact.object(key, value.clone()),
+            None => fact,
+        });
+        let fact = more.into_iter().fold(fact, |fact, (key, value)| match value {
+            Some(value) => fact.context(key, value.clone()),
+            None => fact,
+        });
+        (!self.dry_run).then_some(fact)
+    }
 }
 
 /// What `--dry-run` says instead.

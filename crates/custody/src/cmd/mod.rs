@@ -3,10 +3,12 @@
 pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod run;
 pub(crate) mod seal;
+pub(crate) mod toolchain;
 
 use crate::home::Home;
 use crate::output::Output;

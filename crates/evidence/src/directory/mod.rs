@@ -78,7 +78,7 @@ struct Job {
 
 /// What the walking thread and the hashing threads have in common. The first failure ends them all.
 struct Shared<'a> {
-    collector: Mutex<Collector>,
+    collector: Mutex<Collector<'static>>,
     failure: Mutex<Option<EvidenceError>>,
     stop: AtomicBool,
     done: AtomicU64,

@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn records_are_read_by_their_length() {
         let mut pax = Pax::default();
-        pax.read(b"12 path=a=b\n16 size=00000042\n9 x=\x00\ny\n").unwrap();
+        pax.read(b"12 path=a=b\n17 size=00000042\n8 x=\x00\ny\n").unwrap();
         assert_eq!(pax.path.as_deref(), Some(&b"a=b"[..]));
         assert_eq!(pax.size, Some(42));
         pax.read(b"8 path=\n").unwrap();

@@ -26,7 +26,7 @@ pub(crate) fn walk(
     format: Format,
     options: &Options,
     size: u64,
-    collector: &mut Collector,
+    collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, size);
     let decoder = match compressed::decoder(tape, format) {
@@ -72,10 +72,10 @@ struct Linkable {
     digest: DualDigest,
 }
 
-struct Walker<'a, 'c> {
+struct Walker<'a, 'c, 's> {
     stream: Stream<'a>,
     format: Format,
-    collector: &'c mut Collector,
+    collector: &'c mut Collector<'s>,
     global: Pax,
     files: HashMap<EntryPath, Linkable>,
     buffer: Vec<u8>,
@@ -91,7 +91,7 @@ struct Ahead {
     start: Option<u64>,
 }
 
-impl Walker<'_, '_> {
+impl Walker<'_, '_, '_> {
     fn run(&mut self) -> Result<(), EvidenceError> {
         let mut ahead = Ahead::default();
         loop {
@@ -198,7 +198,7 @@ impl Walker<'_, '_> {
         let end = start.max(self.stream.position);
         if self.format == Format::Tar {
             // Only here do positions in the stream mean bytes of the container.
-            self.collector.place(&path, [start..end]);
+            self.collector.place(&path, std::iter::once(start..end));
         }
         let broke = found.as_ref().is_err_and(|e| !matches!(e, EvidenceError::Entry { .. }));
         self.collector.take(path.as_str(), found)?;
@@ -225,9 +225,11 @@ impl Walker<'_, '_> {
             }
             Kind::HardLink => {
                 let target = entry_path(without_root(link)).ok();
-                let known = target.and_then(|t| self.files.get(&t)).copied();
-                let known =
+                let known = target.and_then(|t| self.files.get_key_value(&t));
+                let (target, known) =
                     known.ok_or_else(|| wrong("it is a hard link to something that is not before it"))?;
+                let known = *known;
+                self.collector.same_as(path, target)?;
                 Ok(self.remember(path, known))
             }
             Kind::File => {
@@ -246,7 +248,9 @@ impl Walker<'_, '_> {
         let failed =
             |e| EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source });
         let mut input = self.stream.by_ref().take(size);
-        let (read, digest) = content::hash(&mut input, &mut self.buffer, |_| Ok(())).map_err(failed)?;
+        let (read, digest) =
+            content::hash(&mut input, &mut self.buffer, |piece| self.collector.content(path, piece))
+                .map_err(failed)?;
         if read != size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }

@@ -32,7 +32,7 @@ pub(super) fn read(
     source: &dyn ReadAt,
     directory: &Directory,
     budget: &Budget,
-    collector: &mut Collector,
+    collector: &mut Collector<'_>,
 ) -> Result<Vec<Record>, EvidenceError> {
     let mut input = BufReader::with_capacity(64 * 1024, Section { source, range: directory.range.clone() });
     let mut records = Vec::new();

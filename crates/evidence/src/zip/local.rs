@@ -7,7 +7,7 @@ use crate::error::EvidenceError;
 
 const SIGNATURE: &[u8; 4] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
-pub(super) const FIXED: usize = 30;
+const FIXED: usize = 30;
 /// Longest data descriptor: signature, CRC, two 64-bit sizes.
 pub(super) const MAX_DESCRIPTOR: u64 = 24;
 /// §4.4.4 bit 3: CRC and sizes stand behind the data.
@@ -19,6 +19,11 @@ impl Record {
     /// Whether a data descriptor follows the data.
     pub(super) fn has_descriptor(&self) -> bool {
         self.flags & BEHIND != 0
+    }
+
+    /// Where the entry ends at the earliest.
+    pub(super) fn least_end(&self) -> u64 {
+        self.offset.saturating_add((FIXED + self.name.len()) as u64).saturating_add(self.compressed)
     }
 
     fn wrong(&self, why: &'static str) -> EvidenceError {

@@ -45,6 +45,16 @@ pub fn changed(comparison: &Comparison) -> Vec<&str> {
     comparison.changed.iter().map(|c| c.path.as_str()).collect()
 }
 
+/// Letters that compress to about two thirds.
+pub fn text(size: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'a' + u8::try_from(state >> 24).unwrap() % 26
+    };
+    (0..size).map(|_| letter()).collect()
+}
+
 /// Whether a program is here; says loudly when a test does without.
 pub fn has(program: &str) -> bool {
     let found = std::process::Command::new(program).arg("--version").output().is_ok();

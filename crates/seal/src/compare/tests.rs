@@ -145,7 +145,8 @@ fn a_file_is_the_same_under_another_name() {
 #[test]
 fn an_archive_unpacked_holds_against_its_seal() {
     let seal = sealed(&archive(b"zip", vec![file("a/b/c", "1")]));
-    let implied = vec![Entry::directory(path("a"), 0o755), Entry::directory(path("a/b"), 0o700), file("a/b/c", "1")];
+    let implied =
+        vec![Entry::directory(path("a"), 0o755), Entry::directory(path("a/b"), 0o700), file("a/b/c", "1")];
     assert!(Comparison::of(&seal, &directory(implied.clone())).unwrap().holds());
     let extra = [implied, vec![Entry::directory(path("x"), 0o755)]].concat();
     assert_eq!(Comparison::of(&seal, &directory(extra)).unwrap().added, ["x"]);

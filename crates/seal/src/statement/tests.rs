@@ -13,7 +13,8 @@ fn directory() -> Seal {
 }
 
 fn archive() -> Seal {
-    let container = Container { format: Format::Zip, size: 5000, block_size: 4096, blocks: vec![[1; 32], [2; 32]] };
+    let container =
+        Container { format: Format::Zip, size: 5000, block_size: 4096, blocks: vec![[1; 32], [2; 32]] };
     let subject = Subject::Archive { digest: gm::Dual::digest(b"zip"), container };
     Seal::new("r.zip", subject, tree(&["a"])).unwrap()
 }

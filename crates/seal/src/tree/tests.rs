@@ -28,7 +28,7 @@ fn every_field_is_bound_in_both_roots() {
     for (at, change) in changes.iter().enumerate() {
         let mut after = before.clone();
         change(&mut after, other);
-        let (old, new) = (roots(&[before.clone()]), roots(&[after]));
+        let (old, new) = (roots(std::slice::from_ref(&before)), roots(&[after]));
         assert!(old.sha256 != new.sha256 && old.sm3 != new.sm3, "change {at} is not bound");
     }
 }
@@ -69,6 +69,7 @@ fn entries_that_contradict_themselves_are_refused() {
 
 #[test]
 fn case_collisions_are_listed() {
-    let tree = Tree::new(vec![file("README"), file("Readme"), file("other"), file("ÄB"), file("äb")]).unwrap();
+    let tree =
+        Tree::new(vec![file("README"), file("Readme"), file("other"), file("ÄB"), file("äb")]).unwrap();
     assert_eq!(tree.case_collisions(), [vec!["README", "Readme"], vec!["ÄB", "äb"]]);
 }

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use event::Fact;
 use evidence::{Form, Options};
-use keystore::DEFAULT_KEY;
 use seal::{Exclude, Seal, Subject};
 use serde::Serialize;
 use signing::{Ed25519Signer, Signer};
+
+use crate::config::Config;
+use crate::recorder::Recorded;
 
 use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
 use crate::aside;
@@ -21,9 +24,9 @@ pub(super) struct CreateArgs {
     /// Where to write the seal; `-` is standard output
     #[arg(long, short, value_name = "FILE", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// Sign with this key of the home
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_KEY)]
-    key: String,
+    /// Sign with this key of the home [default: as custody.toml says, else `default`]
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     /// Sign with this private key instead (Ed25519, PKCS #8 PEM)
     #[arg(long, value_name = "PEM", conflicts_with = "key")]
     key_file: Option<PathBuf>,
@@ -69,6 +72,21 @@ struct Roots {
     sm3: String,
 }
 
+impl Recorded for Created {
+    fn fact(&self) -> Option<Fact> {
+        let fact = Fact::new(self.act)
+            .subject("svc", "custody")
+            .object("name", self.name.clone())
+            .object("path", self.path.clone())
+            .object("tree", self.tree.sha256.clone())
+            .object("tree_sm3", self.tree.sm3.clone())
+            .context("entries", self.entries.to_string())
+            .context("bytes", self.bytes.to_string())
+            .context("key", self.key_id.clone().unwrap_or_default());
+        (!self.dry_run).then_some(fact)
+    }
+}
+
 pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     // Whatever can be wrong without reading a gigabyte is found before.
     let signer = if args.dry_run { None } else { Some(signer(args, context)?) };
@@ -86,7 +104,12 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         return concluded(context, &created, |c| c.lines("would seal"));
     };
     let envelope = seal.sign(&[&signer as &dyn Signer]).map_err(|e| malformed(e, &args.path))?;
+    if context.home.existing().is_ok() {
+        // A ledger that cannot be written to must show before there is a seal that it does not know of.
+        context.session()?;
+    }
     let Some(output) = file_output(args) else {
+        context.note(&created)?;
         context.output.remark(created.lines("sealed").trim_end());
         return context.output.text(&String::from_utf8_lossy(&envelope));
     };
@@ -103,10 +126,10 @@ fn signer(args: &CreateArgs, context: &Context) -> Result<Ed25519Signer, Failure
     match &args.key_file {
         Some(file) => read_key(file),
         None => {
-            context.home.existing()?;
+            let config = Config::of(&context.home)?;
             let ring = keyring(context)
                 .ok_or_else(|| Failure::input(anyhow::anyhow!("the home was removed meanwhile")))?;
-            ring.signer(&args.key).map_err(key::failure)
+            ring.signer(args.key.as_ref().unwrap_or(&config.seal.key)).map_err(key::failure)
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use event::{Fact, Severity};
 use seal::{Change, ChangeReason, Comparison, Entry, Seal, Subject};
 use serde::Serialize;
+
+use crate::recorder::Recorded;
 
 /// How many entries are listed where the list is a consequence and not a finding.
 const SAMPLE: usize = 10;
@@ -39,9 +42,29 @@ pub(super) struct Report<'a> {
 
 /// Whose signature was accepted.
 #[derive(Serialize)]
-pub(super) struct Signer {
-    pub(super) name: String,
-    pub(super) key_id: String,
+pub(in crate::cmd) struct Signer {
+    pub(in crate::cmd) name: String,
+    pub(in crate::cmd) key_id: String,
+}
+
+impl Recorded for Report<'_> {
+    fn fact(&self) -> Option<Fact> {
+        let severity = if self.holds { Severity::Info } else { Severity::Critical };
+        let keys: Vec<_> = self.signed_by.iter().map(|s| s.key_id.as_str()).collect();
+        let fact = Fact::new(self.act)
+            .severity(severity)
+            .subject("svc", "custody")
+            .object("name", self.name.to_owned())
+            .object("path", self.path.clone())
+            .object("seal", self.seal.clone())
+            .context("keys", keys.join(","));
+        Some(if self.holds { fact } else { fact.context("found", self.summary()) })
+    }
+
+    /// Looking changes nothing.
+    fn must_be_recorded(&self) -> bool {
+        false
+    }
 }
 
 impl<'a> Report<'a> {
