@@ -34,6 +34,11 @@ impl<'s> Collector<'s> {
         self
     }
 
+    /// Whether somebody takes the content too, in the order in which it is read.
+    pub(crate) fn has_sink(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// A piece of a file's content, before anyone knows whether the whole of it is sound.
     pub(crate) fn content(&mut self, path: &EntryPath, piece: &[u8]) -> io::Result<()> {
         self.sink
@@ -89,8 +94,8 @@ impl<'s> Collector<'s> {
         Ok(())
     }
 
-    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl Into<Vec<Range<u64>>>) {
-        self.places.push(Place { path: path.clone(), ranges: ranges.into() });
+    pub(crate) fn place(&mut self, path: &EntryPath, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.places.push(Place { path: path.clone(), ranges: ranges.into_iter().collect() });
     }
 
     pub(crate) fn finish(

@@ -123,6 +123,10 @@ impl EvidenceError {
         Self::Entry { path: escape(path.as_bytes()), why }
     }
 
+    pub(crate) fn decode(path: &seal::EntryPath, source: io::Error) -> Self {
+        Self::Decode { path: path.to_string(), source }
+    }
+
     pub(crate) fn unwritten(path: &seal::EntryPath, error: io::Error) -> Self {
         Self::from_io(error, |source| Self::Write { path: escape(path.as_str().as_bytes()), source })
     }

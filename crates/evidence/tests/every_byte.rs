@@ -84,7 +84,10 @@ fn in_the_data_of_an_entry_names_that_entry_alone() {
             damaged[at] ^= 0x10;
             let found = compare(&seal, &damaged);
             assert_eq!(changed(&found), [name], "byte {at}");
-            assert!(found.added.is_empty() && found.removed.is_empty() && found.container.is_empty(), "byte {at}");
+            assert!(
+                found.added.is_empty() && found.removed.is_empty() && found.container.is_empty(),
+                "byte {at}"
+            );
         }
     }
 }

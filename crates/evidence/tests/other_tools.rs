@@ -35,13 +35,13 @@ fn packed_by(line: &str, archive: &str, expected: ObservedKind) {
     let dir = tree();
     let output = Command::new("sh").args(["-ec", line]).current_dir(dir.path()).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    let evidence = collect(&dir.path().join(archive)).unwrap_or_else(|e| panic!("{line}: {}", e.reason()));
+    let evidence = collect(&dir.path().join(archive)).map_err(|e| e.reason()).expect(line);
     assert_eq!(evidence.observation.kind, expected, "{line}");
     let seal = evidence.into_seal().unwrap();
     let unpacked = collect(&dir.path().join("tree")).unwrap();
     let comparison = Comparison::of(&seal, &unpacked.observation).unwrap();
     assert!(comparison.holds(), "{line}: {comparison:?}");
-    assert!(seal.tree().entries().len() >= 7, "{line}");
+    assert!(seal.tree().entries().len() >= 6, "{line}");
 }
 
 fn zip(line: &str) {
@@ -58,8 +58,8 @@ fn info_zip() {
         zip("cd tree && zip -qry ../a.zip .");
         zip("cd tree && zip -qry -0 ../a.zip .");
         zip("cd tree && zip -qryD ../a.zip . && zip -qy ../a.zip empty");
-        // To a pipe: data descriptors, and zip64 in case the content is large.
-        zip("cd tree && zip -qry - . | cat > ../a.zip");
+        // To a pipe (where Info-ZIP cannot store a link): data descriptors, and zip64 in case the content is large.
+        zip("rm tree/latest && cd tree && zip -qry - . | cat > ../a.zip");
         zip("cd tree && zip -qry -fz ../a.zip .");
     }
 }
@@ -133,7 +133,8 @@ fn sparse_files_of_gnu_tar_are_refused() {
     }
     for format in ["gnu", "pax"] {
         let dir = tempfile::tempdir().unwrap();
-        let line = format!("truncate -s 10M holes && echo x >> holes && tar --format={format} -Scf a.tar holes");
+        let line =
+            format!("truncate -s 10M holes && echo x >> holes && tar --format={format} -Scf a.tar holes");
         let made = Command::new("sh").args(["-ec", &line]).current_dir(dir.path()).status().unwrap();
         assert!(made.success());
         let error = support::reason(collect(Path::new(&dir.path().join("a.tar"))));

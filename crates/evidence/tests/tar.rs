@@ -68,7 +68,9 @@ fn every_compression_gives_the_same_entries() {
 
 #[test]
 fn what_is_compressed_and_no_tar_is_a_file() {
-    for bytes in [gzip(b"hello"), xz(b"hello"), zstd(b"hello"), b"\x1f\x8b\x08 not gzip".to_vec(), vec![0; 2048]] {
+    for bytes in
+        [gzip(b"hello"), xz(b"hello"), zstd(b"hello"), b"\x1f\x8b\x08 not gzip".to_vec(), vec![0; 2048]]
+    {
         assert_eq!(read(&bytes).unwrap().observation.kind, ObservedKind::File);
     }
 }
@@ -76,8 +78,10 @@ fn what_is_compressed_and_no_tar_is_a_file() {
 #[test]
 fn long_names_come_from_every_kind_of_header() {
     let long = format!("{}/name", "d".repeat(200));
-    let pax = Tar::default().pax(b'x', &[("path", &long), ("mtime", "1.5")]).file("short", b"x").file("next", b"y");
-    let gnu = Tar::default().add(b'L', "././@LongLink", "", format!("{long}\0").as_bytes()).file("short", b"x");
+    let pax =
+        Tar::default().pax(b'x', &[("path", &long), ("mtime", "1.5")]).file("short", b"x").file("next", b"y");
+    let gnu =
+        Tar::default().add(b'L', "././@LongLink", "", format!("{long}\0").as_bytes()).file("short", b"x");
     let mut ustar = header(b'0', b"name", b"", 0);
     ustar[345..345 + 150].fill(b'd');
     checksum(&mut ustar);
@@ -167,9 +171,14 @@ fn every_truncation_is_refused() {
     for length in 0..end_marker {
         assert!(observe(&bytes[..length], &options(Format::Tar)).is_err(), "{length} bytes were taken");
     }
-    for (format, packed) in [(Format::TarGz, gzip(&bytes)), (Format::TarXz, xz(&bytes)), (Format::TarZst, zstd(&bytes))] {
+    for (format, packed) in
+        [(Format::TarGz, gzip(&bytes)), (Format::TarXz, xz(&bytes)), (Format::TarZst, zstd(&bytes))]
+    {
         for length in 0..packed.len() {
-            assert!(observe(&packed[..length], &options(format)).is_err(), "{length} bytes of {format} were taken");
+            assert!(
+                observe(&packed[..length], &options(format)).is_err(),
+                "{length} bytes of {format} were taken"
+            );
         }
     }
 }

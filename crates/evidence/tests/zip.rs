@@ -8,7 +8,6 @@ use seal::{EntryKind, ObservedKind};
 use support::zip::{Archive, Entry, archive, deflated, stored, zip64_extra};
 use support::{changed, compare, observe, read, reason, sealed, text};
 
-
 #[test]
 fn every_shape_is_read() {
     let forms = [None, Some((true, false)), Some((false, false)), Some((true, true)), Some((false, true))];
@@ -18,14 +17,20 @@ fn every_shape_is_read() {
                 let data = text(size);
                 let entries = [stored("dir/stored", &data), deflated("deflated", &data)];
                 let entries = entries.map(|e| Entry { descriptor, zip64, ..e });
-                for (zip64_end, before) in [(false, Vec::new()), (true, Vec::new()), (true, b"#!/bin/sh\n".to_vec())] {
+                for (zip64_end, before) in
+                    [(false, Vec::new()), (true, Vec::new()), (true, b"#!/bin/sh\n".to_vec())]
+                {
                     let comment = b"a comment".to_vec();
                     let bytes = Archive { entries: entries.to_vec(), before, comment, zip64_end }.build();
                     let found = read(&bytes).unwrap().observation;
                     assert_eq!(found.kind, ObservedKind::Archive(seal::Format::Zip));
                     assert_eq!(found.digest, Some(gm::Dual::digest(&bytes)));
                     let digests: Vec<_> = found.entries.iter().map(|e| (e.size, e.digest)).collect();
-                    assert_eq!(digests, [(data.len() as u64, gm::Dual::digest(&data)); 2], "{descriptor:?} {zip64}");
+                    assert_eq!(
+                        digests,
+                        [(data.len() as u64, gm::Dual::digest(&data)); 2],
+                        "{descriptor:?} {zip64}"
+                    );
                 }
             }
         }
@@ -58,7 +63,8 @@ fn kinds_and_modes_come_from_the_unix_attributes() {
 
 #[test]
 fn headers_that_disagree_are_refused() {
-    let cases: [(&str, fn(&mut Vec<u8>), &str); 9] = [
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change, &str); 9] = [
         ("signature", |h| h[0] = b'Q', "local header is missing"),
         ("flags", |h| h[7] ^= 8, "disagree on the flags"),
         ("method", |h| h[8] = 0, "disagree on the method"),
@@ -97,7 +103,14 @@ fn zip64_fields_must_fit_their_records() {
     assert!(reason(read(&archive([missing]))).contains("zip64 field is missing or short"));
     let opinion = Entry { central: second_opinion, ..stored("a", b"x") };
     assert!(reason(read(&archive([opinion]))).contains("says more than"));
-    let local = Entry { zip64: true, local: |h| { let at = h.len() - 8; h[at] ^= 1 }, ..stored("a", b"x") };
+    let local = Entry {
+        zip64: true,
+        local: |h| {
+            let at = h.len() - 8;
+            h[at] ^= 1
+        },
+        ..stored("a", b"x")
+    };
     assert!(reason(read(&archive([local]))).contains("disagree on the size"));
     let mut end = Archive { entries: vec![stored("a", b"x")], zip64_end: true, ..Archive::default() }.build();
     let at = end.len() - 22 - 20 - 56;
@@ -163,7 +176,9 @@ fn hidden_bytes_inside_an_entry_are_refused() {
 
 #[test]
 fn paths_that_leave_the_archive_are_refused() {
-    for name in ["../evil", "/etc/passwd", "a/../../b", "..\\evil", "C:\\evil", "C:/evil", "a//b", "a\0b", "./a", ""] {
+    for name in
+        ["../evil", "/etc/passwd", "a/../../b", "..\\evil", "C:\\evil", "C:/evil", "a//b", "a\0b", "./a", ""]
+    {
         let error = reason(read(&archive([stored("good", b"x"), stored(name, b"x")])));
         assert!(error.contains("refused"), "{name}: {error}");
     }
@@ -190,7 +205,8 @@ fn other_name(record: &mut Vec<u8>) {
 
 #[test]
 fn overlapping_entries_are_refused() {
-    let same = archive([stored("a", &text(100)), Entry { central: |c| c[42] = 0, ..stored("a", &text(100)) }]);
+    let same =
+        archive([stored("a", &text(100)), Entry { central: |c| c[42] = 0, ..stored("a", &text(100)) }]);
     assert!(reason(read(&same)).contains("overlaps"));
     // The first entry swallows the second's header, sizes and CRC all consistent.
     let inner = archive([stored("b", b"x")]);
@@ -224,7 +240,8 @@ fn every_truncation_is_refused() {
 #[test]
 fn two_end_records_are_refused() {
     let inner = archive([stored("inner", b"x")]);
-    let bytes = Archive { entries: vec![stored("outer", b"x")], comment: inner, ..Archive::default() }.build();
+    let bytes =
+        Archive { entries: vec![stored("outer", b"x")], comment: inner, ..Archive::default() }.build();
     assert!(reason(read(&bytes)).contains("two end records"));
 }
 
@@ -266,7 +283,8 @@ fn an_entry_that_does_not_decode_is_named_and_the_others_are_checked() {
 fn bytes_outside_every_entry_are_covered() {
     let entries = vec![stored("a", b"1")];
     let whole = |before: &[u8], comment: &[u8]| {
-        Archive { entries: entries.clone(), before: before.into(), comment: comment.into(), zip64_end: false }.build()
+        Archive { entries: entries.clone(), before: before.into(), comment: comment.into(), zip64_end: false }
+            .build()
     };
     let seal = sealed(&whole(b"PK\x03\x04", b"comment"));
     let other = compare(&seal, &whole(b"PK\x03\x05", b"comment"));

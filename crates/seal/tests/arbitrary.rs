@@ -1,5 +1,4 @@
 //! Any bytes, and the seeds of the fuzz target, keep the oracle's promises.
-#![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
 
 use proptest::prelude::*;
 

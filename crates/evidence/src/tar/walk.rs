@@ -198,7 +198,7 @@ impl Walker<'_, '_, '_> {
         let end = start.max(self.stream.position);
         if self.format == Format::Tar {
             // Only here do positions in the stream mean bytes of the container.
-            self.collector.place(&path, [start..end]);
+            self.collector.place(&path, std::iter::once(start..end));
         }
         let broke = found.as_ref().is_err_and(|e| !matches!(e, EvidenceError::Entry { .. }));
         self.collector.take(path.as_str(), found)?;

@@ -6,6 +6,7 @@
 mod central;
 mod end;
 mod local;
+mod pool;
 mod walk;
 
 pub(crate) use end::ends_as_zip;

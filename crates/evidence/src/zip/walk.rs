@@ -1,10 +1,12 @@
 //! From the central directory to digests: every entry in the order in which it stands.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
 
 use gm::DualDigest;
 use seal::{Entry, EntryKind};
 
+use super::pool::{self, Intake};
 use super::{DEFLATED, Record, central, end, local};
 use crate::budget::Budget;
 use crate::collector::Collector;
@@ -18,7 +20,7 @@ pub(crate) fn walk(
     source: &dyn ReadAt,
     tape: &mut Tape<'_>,
     options: &Options,
-    collector: &mut Collector,
+    collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
     let directory = match end::find(source) {
@@ -27,58 +29,128 @@ pub(crate) fn walk(
     };
     let mut records = central::read(source, &directory, &budget, collector)?;
     records.sort_by_key(|record| record.offset);
-    let mut buffer = vec![0; content::CHUNK];
-    for (at, record) in records.iter().enumerate() {
-        let limit = records.get(at + 1).map_or(directory.range.start, |next| next.offset);
-        let end = record.least_end().min(limit);
-        let mut reader = EntryReader { tape, record, limit, budget: &budget, end };
-        let found = reader.read(&mut buffer);
-        let end = reader.end;
-        collector.place(&record.path, [record.offset..end, record.central.clone()]);
-        collector.take(record.path.as_str(), found)?;
-    }
-    Ok(())
+    let end = directory.range.start;
+    let limits = records.iter().skip(1).map(|next| next.offset).chain([end]).collect::<Vec<_>>();
+    let mut walk = Walk { tape, decoder: Decoder::new(&budget), entries: records.iter().zip(limits) };
+    if collector.has_sink() { walk.in_order(collector) } else { walk.on_threads(options, &budget, collector) }
 }
 
-struct EntryReader<'a, 'b> {
+/// Entries with the place where the next thing starts.
+type Entries<'r> = std::iter::Zip<std::slice::Iter<'r, Record>, std::vec::IntoIter<u64>>;
+
+struct Walk<'a, 'b, 'r> {
     tape: &'a mut Tape<'b>,
-    record: &'a Record,
+    decoder: Decoder<'a>,
+    entries: Entries<'r>,
+}
+
+impl<'r> Walk<'_, '_, 'r> {
+    /// For a sink, which takes one entry after the other.
+    fn in_order(&mut self, collector: &mut Collector<'_>) -> Result<(), EvidenceError> {
+        for (record, limit) in self.entries.by_ref() {
+            let mut reader = EntryReader::new(self.tape, record, limit);
+            let found = reader.read(&mut self.decoder, &mut |piece| collector.content(&record.path, piece));
+            collector.place(&record.path, reader.place());
+            collector.take(record.path.as_str(), found)?;
+        }
+        Ok(())
+    }
+
+    fn on_threads(
+        &mut self,
+        options: &Options,
+        budget: &Budget,
+        collector: &mut Collector<'_>,
+    ) -> Result<(), EvidenceError> {
+        let outcomes = pool::run(options.workers(), options.tolerant, budget, |intake| {
+            for (record, limit) in self.entries.by_ref().take_while(|_| !intake.stopped()) {
+                let mut reader = EntryReader::new(self.tape, record, limit);
+                reader.send(&mut self.decoder, intake);
+                collector.place(&record.path, reader.place());
+            }
+        });
+        for (record, found) in outcomes {
+            collector.take(record.path.as_str(), found)?;
+        }
+        Ok(())
+    }
+}
+
+struct EntryReader<'a, 'b, 'r> {
+    tape: &'a mut Tape<'b>,
+    record: &'r Record,
     /// Where the next thing starts.
     limit: u64,
-    budget: &'a Budget,
     /// How far this entry is known to reach; as the central directory has it until the local header was read.
     end: u64,
 }
 
-impl EntryReader<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Entry, EvidenceError> {
+impl<'a, 'b, 'r> EntryReader<'a, 'b, 'r> {
+    fn new(tape: &'a mut Tape<'b>, record: &'r Record, limit: u64) -> Self {
+        Self { tape, record, limit, end: record.least_end().min(limit) }
+    }
+
+    /// The bytes that are this entry's.
+    fn place(&self) -> [Range<u64>; 2] {
+        [self.record.offset..self.end, self.record.central.clone()]
+    }
+
+    /// Decodes the entry here; `content` sees a file's.
+    fn read(&mut self, decoder: &mut Decoder<'_>, content: Content<'_>) -> Result<Entry, EvidenceError> {
+        let end = self.find_data()?;
+        let entry = read_entry(decoder, self.record, self.tape, content)?;
+        self.finish(end)?;
+        Ok(entry)
+    }
+
+    /// Has the entry decoded elsewhere, unless it is too large to be copied.
+    fn send(&mut self, decoder: &mut Decoder<'_>, intake: &Intake<'_, 'r>) {
+        if self.record.compressed > pool::LARGE {
+            return intake.put(self.record, self.read(decoder, &mut |_| Ok(())));
+        }
+        match self.packed() {
+            Ok(data) => intake.send(self.record, data),
+            Err(error) => intake.put(self.record, Err(error)),
+        }
+    }
+
+    fn packed(&mut self) -> Result<Vec<u8>, EvidenceError> {
+        let end = self.find_data()?;
+        let data = self.take(self.record.compressed)?;
+        self.finish(end)?;
+        Ok(data)
+    }
+
+    /// Goes to where the data starts, and says where it ends.
+    fn find_data(&mut self) -> Result<u64, EvidenceError> {
         let record = self.record;
         self.tape.skip_to(record.offset)?;
         if self.tape.position() != record.offset {
             return Err(self.wrong("it overlaps another entry, or lies outside of the archive"));
         }
-        let header = local::check_header(self.tape, record)?;
-        let data = record.offset + header;
-        let data_end = data.checked_add(record.compressed).filter(|end| *end <= self.limit);
-        let data_end = data_end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
-        self.end = data_end;
-        let mut target = Vec::new();
-        let mut input = self.tape.by_ref().take(record.compressed);
-        let digest = decode(&mut input, record, self.budget, buffer, &mut target)?;
+        let start = record.offset + local::check_header(self.tape, record)?;
+        let end = start.checked_add(record.compressed).filter(|end| *end <= self.limit);
+        self.end = end.ok_or_else(|| self.wrong("it overlaps what follows it"))?;
+        Ok(self.end)
+    }
+
+    fn finish(&mut self, data_end: u64) -> Result<(), EvidenceError> {
         self.tape.skip_to(data_end)?;
-        self.check_descriptor(data_end)?;
-        entry(record, digest, &target)
+        self.check_descriptor(data_end)
+    }
+
+    fn take(&mut self, count: u64) -> Result<Vec<u8>, EvidenceError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(count.min(pool::LARGE)).unwrap_or(0));
+        let read = self.tape.by_ref().take(count).read_to_end(&mut bytes);
+        read.map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::decode(&self.record.path, e)))?;
+        Ok(bytes)
     }
 
     fn check_descriptor(&mut self, data_end: u64) -> Result<(), EvidenceError> {
         if !self.record.has_descriptor() {
             return Ok(());
         }
-        let mut bytes = Vec::new();
-        let room = (self.limit - data_end).min(local::MAX_DESCRIPTOR);
-        self.tape.by_ref().take(room).read_to_end(&mut bytes).map_err(|e| {
-            EvidenceError::from_io(e, |source| EvidenceError::Decode { path: self.record.path.to_string(), source })
-        })?;
+        let bytes = self.take((self.limit - data_end).min(local::MAX_DESCRIPTOR))?;
         self.end = data_end + local::descriptor_length(&bytes, self.record)?;
         Ok(())
     }
@@ -88,54 +160,80 @@ impl EntryReader<'_, '_> {
     }
 }
 
-/// Decodes and hashes the data of an entry, and holds it to the size and the CRC that its headers say.
-fn decode(
-    input: &mut io::Take<impl BufRead>,
-    record: &Record,
-    budget: &Budget,
-    buffer: &mut [u8],
-    target: &mut Vec<u8>,
-) -> Result<DualDigest, EvidenceError> {
-    let mut crc = crc32fast::Hasher::new();
-    let mut size = 0u64;
-    let each = |piece: &[u8]| {
-        budget.spend(piece.len() as u64).map_err(EvidenceError::into_io)?;
-        size += piece.len() as u64;
-        if size > record.size {
-            return Err(EvidenceError::entry(record.path.as_str(), "it unpacks to more than its size").into_io());
-        }
-        crc.update(piece);
-        if record.kind == EntryKind::Symlink {
-            target.extend(piece);
-        }
-        Ok(())
-    };
-    let failed = |e| {
-        EvidenceError::from_io(e, |source| EvidenceError::Decode { path: record.path.to_string(), source })
-    };
-    let (size, digest) = match record.method {
-        DEFLATED => content::hash(&mut flate2::bufread::DeflateDecoder::new(&mut *input), buffer, each),
-        _ => content::hash(input, buffer, each),
-    }
-    .map_err(failed)?;
-    let wrong = |why| Err(EvidenceError::entry(record.path.as_str(), why));
-    match () {
-        () if size != record.size => wrong("it unpacks to less than its size"),
-        () if input.limit() != 0 => wrong("its data is longer than what unpacks"),
-        () if crc.finalize() != record.crc => wrong("its content does not have its CRC"),
-        () => Ok(digest),
+/// Sees the content of a file, piece by piece, and may stop.
+type Content<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
+
+/// What one thread needs to decode.
+pub(super) struct Decoder<'a> {
+    budget: &'a Budget,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Self {
+        Self { budget, buffer: vec![0; content::CHUNK] }
     }
 }
 
-fn entry(record: &Record, digest: DualDigest, target: &[u8]) -> Result<Entry, EvidenceError> {
+/// Decodes and hashes the data of an entry, which `input` is at.
+pub(super) fn read_entry(
+    decoder: &mut Decoder<'_>,
+    record: &Record,
+    input: &mut impl BufRead,
+    content: Content<'_>,
+) -> Result<Entry, EvidenceError> {
+    let mut target = Vec::new();
+    let digest = match record.kind {
+        EntryKind::Symlink => decode(decoder, record, input, &mut |piece| {
+            target.extend(piece);
+            Ok(())
+        }),
+        _ => decode(decoder, record, input, content),
+    }?;
     let path = record.path.clone();
     Ok(match record.kind {
         EntryKind::File => Entry::file(path, record.mode, record.size, digest),
         EntryKind::Directory => Entry::directory(path, record.mode),
         EntryKind::Symlink => {
-            let target = std::str::from_utf8(target)
+            let target = std::str::from_utf8(&target)
                 .map_err(|_| EvidenceError::entry(path.as_str(), "its target is not UTF-8"))?;
             Entry::symlink(path, target)
         }
     })
+}
+
+/// Holds the content to the size and the CRC that the headers say.
+fn decode(
+    decoder: &mut Decoder<'_>,
+    record: &Record,
+    input: &mut impl BufRead,
+    content: Content<'_>,
+) -> Result<DualDigest, EvidenceError> {
+    let wrong = |why| EvidenceError::entry(record.path.as_str(), why);
+    let mut crc = crc32fast::Hasher::new();
+    let mut size = 0u64;
+    let each = |piece: &[u8]| {
+        decoder.budget.spend(piece.len() as u64).map_err(EvidenceError::into_io)?;
+        size += piece.len() as u64;
+        if size > record.size {
+            return Err(wrong("it unpacks to more than its size").into_io());
+        }
+        crc.update(piece);
+        content(piece)
+    };
+    let mut input = input.take(record.compressed);
+    let hashed = match record.method {
+        DEFLATED => {
+            content::hash(&mut flate2::bufread::DeflateDecoder::new(&mut input), &mut decoder.buffer, each)
+        }
+        _ => content::hash(&mut input, &mut decoder.buffer, each),
+    };
+    let (size, digest) =
+        hashed.map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::decode(&record.path, e)))?;
+    match () {
+        () if size != record.size => Err(wrong("it unpacks to less than its size")),
+        () if input.limit() != 0 => Err(wrong("its data is longer than what unpacks")),
+        () if crc.finalize() != record.crc => Err(wrong("its content does not have its CRC")),
+        () => Ok(digest),
+    }
 }
