@@ -158,9 +158,13 @@ impl Comparison {
     fn compare_entries(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>, found: &Observation) {
         let faults: HashMap<&str, &str> =
             found.faults.iter().map(|f| (f.path.as_str(), f.reason.as_str())).collect();
+        let twice = duplicates(found);
         for sealed in seal.tree().entries() {
             let path = sealed.path.as_str();
             let reason = match (faults.get(path), entries.get(path)) {
+                (None, Some(_)) if twice.contains(path) => {
+                    ChangeReason::Unreadable("it is there twice".into())
+                }
                 (Some(reason), _) => ChangeReason::Unreadable((*reason).to_owned()),
                 (None, Some(entry)) if entry == sealed => continue,
                 (None, Some(entry)) => ChangeReason::Found(Box::new(entry.clone())),
@@ -261,6 +265,12 @@ fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str
         (Subject::File, _) => Err(SealError::Malformed("it is of a file, and this is none")),
         (Subject::Archive { .. }, _) => Err(SealError::Malformed("it is of an archive, and this is none")),
     }
+}
+
+/// Paths that stand in an archive more than once: which one another reader would take is open.
+fn duplicates(found: &Observation) -> HashSet<&str> {
+    let mut seen = HashSet::new();
+    found.entries.iter().map(|e| e.path.as_str()).filter(|path| !seen.insert(*path)).collect()
 }
 
 fn implied_directories<'a>(seal: &'a Seal, found: &Observation) -> HashSet<&'a str> {

@@ -130,6 +130,14 @@ fn a_fault_at_an_unknown_path_is_an_addition() {
 }
 
 #[test]
+fn an_entry_that_is_there_twice_has_changed() {
+    let seal = sealed(&archive(b"zip", vec![file("a", "1"), file("b", "2")]));
+    let found = archive(b"zip and more", vec![file("a", "evil"), file("b", "2"), file("a", "1")]);
+    let comparison = Comparison::of(&seal, &found).unwrap();
+    assert_eq!(comparison.changed.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
 fn a_file_is_the_same_under_another_name() {
     let alone = |name, content| {
         let entry = file(name, content);
