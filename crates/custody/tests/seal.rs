@@ -170,6 +170,9 @@ fn what_is_missing_or_refused_is_an_input_error() {
     stderr(&home, &["seal", "create", "nowhere", "-o", "x.seal.json"], 2);
     stderr(&home, &["seal", "create", "app", "-o", "x.seal.json", "--key", "nobody"], 2);
     stderr(&home, &["seal", "create", "app/bin/payments", "-o", "x.seal.json", "--exclude", "*"], 2);
+    stderr(&home, &["seal", "create", "app", "-o", "no/such/folder/x.seal.json"], 2);
+    stderr(&home, &["seal", "create", "app/bin", "-o", "app/config"], 2);
+    stderr(&home, &["seal", "verify", "app", "--seal", "app.seal.json", "--trust", "nowhere.pem"], 2);
     home.write("bad.zip", b"PK\x03\x04 and no more");
     let error = stderr(&home, &["seal", "create", "bad.zip", "-o", "x.seal.json"], 2);
     assert!(error.contains("truncated"), "{error}");
