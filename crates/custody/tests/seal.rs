@@ -298,7 +298,7 @@ fn a_read_only_home_makes_no_seal_and_still_verifies() {
 fn a_file_that_may_not_be_read_is_the_environment() {
     let home = home();
     let path = home.write("app/secret", "x");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         eprintln!("SKIPPED: root may read every file");
         return;
