@@ -52,6 +52,8 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
+    /// Unpack, seal and check a portable Go release, without administrator rights
+    Toolchain(cmd::toolchain::ToolchainArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Record, query, prove and verify events
@@ -103,6 +105,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),
         Command::Completions { shell } => {

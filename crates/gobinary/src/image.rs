@@ -49,6 +49,18 @@ impl<'a> Image<'a> {
         self.data.get(region.file.clone()).unwrap_or_default()
     }
 
+    /// The content in cells of `size` bytes, each with its address. A hostile region may lie across the end of the
+    /// address space; its addresses wrap, and lead nowhere.
+    pub(crate) fn cells(
+        &self,
+        region: &Region,
+        size: usize,
+    ) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+        let start = region.address;
+        let cells = self.content(region).chunks_exact(size).enumerate();
+        cells.map(move |(number, cell)| (start.wrapping_add((number * size) as u64), cell))
+    }
+
     /// Everything the file holds from `address` to the end of its region.
     pub(crate) fn from(&self, address: u64) -> Option<&'a [u8]> {
         self.regions.iter().find_map(|region| {
@@ -76,12 +88,9 @@ impl<'a> Image<'a> {
         let relocated = self.relocations.iter().filter(move |r| r.1 == value).map(|r| r.0);
         let pointer = self.layout.pointer;
         let stored = self.regions.iter().filter(|r| r.writable).flat_map(move |region| {
-            self.content(region)
-                .chunks_exact(pointer)
-                .zip((region.address..).step_by(pointer))
-                .filter(move |(chunk, _)| self.layout.word(chunk, 0) == Some(value))
-                .map(|(_, address)| address)
+            self.cells(region, pointer).filter(move |(_, cell)| self.layout.word(cell, 0) == Some(value))
         });
+        let stored = stored.map(|(address, _)| address);
         relocated.chain(stored)
     }
 }

@@ -36,6 +36,10 @@ mod inspection;
 mod moduledata;
 mod pclntab;
 mod pe;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use facts::{

@@ -41,7 +41,7 @@ impl Text {
 pub(crate) fn text(image: &Image<'_>, header: &Header<'_>) -> Option<Text> {
     let found = image.places_of(header.address).find_map(|place| validated(image, header, place));
     found.or_else(|| {
-        let relocated = image.word(header.address + 8 + 2 * header.layout.pointer as u64);
+        let relocated = image.word(header.address.wrapping_add(8 + 2 * header.layout.pointer as u64));
         let start = relocated.filter(|&start| start != 0 && image.from(start).is_some())?;
         Some(Text { start, source: "header", parts: Vec::new() })
     })

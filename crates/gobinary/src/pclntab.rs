@@ -74,17 +74,14 @@ fn scan(image: &Image<'_>) -> impl Iterator<Item = u64> {
     let Layout { pointer, .. } = image.layout;
     let data = image.regions.iter().filter(|r| !r.executable);
     let code = image.regions.iter().filter(|r| r.executable); // some linkers put all read-only data there
-    data.chain(code)
-        .flat_map(move |region| {
-            let starts = image.content(region).chunks_exact(8).zip((region.address..).step_by(8));
-            starts.filter(move |(bytes, _)| {
-                release(image.layout, bytes).is_some()
-                    && bytes[4..6] == [0, 0]
-                    && matches!(bytes[6], 1 | 2 | 4)
-                    && usize::from(bytes[7]) == pointer
-            })
-        })
-        .map(|(_, address)| address)
+    let cells = data.chain(code).flat_map(|region| image.cells(region, 8));
+    let heads = cells.filter(move |(_, head)| {
+        release(image.layout, head).is_some()
+            && head[4..6] == [0, 0]
+            && matches!(head[6], 1 | 2 | 4)
+            && usize::from(head[7]) == pointer
+    });
+    heads.map(|(address, _)| address)
 }
 
 fn release(layout: Layout, bytes: &[u8]) -> Option<u32> {

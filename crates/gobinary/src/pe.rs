@@ -82,7 +82,7 @@ fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container),
                 .map(|r| r.name.clone())
                 .collect(),
         },
-        build_ids: BuildIds { go: go_build_id(&image), gnu: None },
+        build_ids: BuildIds { go: go_build_id(data), gnu: None },
         pe: Some(PeFacts {
             dynamic_base,
             high_entropy_va: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA),
@@ -168,13 +168,13 @@ fn symbol_table(file: &pe::ImageFileHeader, data: &[u8]) -> Vec<SymbolSection> {
     }]
 }
 
-/// On PE the Go linker writes the build id at the start of the code, framed as cmd/internal/buildid expects it.
-fn go_build_id(image: &Image<'_>) -> Option<String> {
+/// On PE the Go linker writes the build id near the start of the code, in a frame; cmd/internal/buildid looks for it
+/// within the first 32 KiB of the file.
+fn go_build_id(data: &[u8]) -> Option<String> {
     const FRAME: &[u8] = b"\xff Go build ID: \"";
-    let code = image.regions.iter().find(|r| r.executable)?;
-    let content = image.content(code);
-    let id = content.strip_prefix(FRAME)?;
-    let id = &id[..id.len().min(1024)];
-    let end = id.windows(3).position(|w| w == b"\"\n ")?;
-    Some(String::from_utf8_lossy(&id[..end]).into_owned())
+    const END: &[u8] = b"\"\n \xff";
+    let head = &data[..data.len().min(32 << 10)];
+    let start = head.windows(FRAME.len()).position(|w| w == FRAME)? + FRAME.len();
+    let length = head[start..].windows(END.len()).position(|w| w == END)?;
+    Some(String::from_utf8_lossy(&head[start..start + length]).into_owned())
 }

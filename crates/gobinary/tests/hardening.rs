@@ -24,7 +24,7 @@ fn prints(test: &str, tool: &str, flags: &str, path: &Path) -> Option<String> {
     match Command::new(tool).arg(flags).arg(path).env("LC_ALL", "C").output() {
         Ok(output) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         _ => {
-            eprintln!("SKIPPED {test}: no {tool} that reads {}", path.display());
+            support::skip(test, tool);
             None
         }
     }
@@ -220,7 +220,7 @@ fn the_commit_is_told_where_there_is_one() {
         command.current_dir(program.path()).output().is_ok_and(|o| o.status.success())
     };
     if !(git(&["init", "-q"]) && git(&["add", "."]) && git(&["commit", "-qm", "one"])) {
-        eprintln!("SKIPPED {test}: no git");
+        support::skip(test, "git");
         return;
     }
     let stamped = Variant { name: "stamped", flags: &["-buildvcs=true"], ..support::PLAIN };

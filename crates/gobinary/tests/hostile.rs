@@ -61,8 +61,14 @@ fn damage() -> impl Strategy<Value = Damage> {
     (near, any::<usize>(), bytes).prop_map(|(near, anywhere, bytes)| Damage { near, anywhere, bytes })
 }
 
+/// A few cases in every run; `CUSTODY_SOAK` asks for many.
+fn config() -> ProptestConfig {
+    let cases = if std::env::var_os("CUSTODY_SOAK").is_some() { 20_000 } else { 48 };
+    ProptestConfig { cases, max_shrink_iters: 32, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_programs_give_errors(which in 0..3usize, damages in prop::collection::vec(damage(), 1..6)) {

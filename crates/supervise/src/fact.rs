@@ -26,7 +26,7 @@ pub enum Fact {
         /// Why the verifier refused it.
         reason: String,
     },
-    /// A start failed before there was anything to verify (a later start only; the first one is an error).
+    /// A start failed before a verdict: no such file, somebody writes to it, ptrace refused, ….
     StartFailed {
         /// The error and its causes.
         reason: String,
@@ -80,10 +80,8 @@ pub enum Fact {
         /// Some did not go when they were asked.
         forced: bool,
     },
-    /// The supervisor's work is over; nothing of the service runs any more.
+    /// It was stopped on request; nothing of the service runs any more.
     Stopped {
-        /// It was asked to stop.
-        requested: bool,
         /// It did not go when it was asked, and was killed.
         forced: bool,
     },

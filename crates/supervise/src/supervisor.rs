@@ -149,8 +149,9 @@ impl Run<'_> {
         let result = self.lives();
         // Also on an error: whatever happened, nothing of the service is left behind.
         self.unit.kill(drain_children)?;
-        let forced = self.stop.is_some_and(|stop| stop.forced);
-        (self.facts)(Fact::Stopped { requested: self.stop.is_some(), forced });
+        if let Some(Stop { forced, .. }) = self.stop {
+            (self.facts)(Fact::Stopped { forced });
+        }
         result
     }
 
@@ -159,8 +160,16 @@ impl Run<'_> {
         loop {
             let end = match self.start() {
                 Ok(child) => self.watch(child)?,
-                Err(error) if first || matches!(error, SuperviseError::Refused { .. }) => return Err(error),
-                Err(error) => self.start_failed(&error),
+                Err(error @ SuperviseError::Refused { .. }) => return Err(error),
+                Err(error) => {
+                    (self.facts)(Fact::StartFailed { reason: chain(&error) });
+                    if first {
+                        return Err(error);
+                    }
+                    // A later start that failed counts as a failure of the service: a deployment may be half-way
+                    // through. 126 is "found but cannot be executed" (POSIX 2.8.2).
+                    End::Code(126)
+                }
             };
             first = false;
             self.sweep()?;
@@ -206,12 +215,6 @@ impl Run<'_> {
             sockets: self.launch.sockets.iter().map(|socket| socket.name().to_owned()).collect(),
         });
         Ok(child)
-    }
-
-    /// A later start that failed counts as a failure of the service: a deployment may be half-way through.
-    fn start_failed(&mut self, error: &SuperviseError) -> End {
-        (self.facts)(Fact::StartFailed { reason: chain(error) });
-        End::Code(126) // "found but cannot be executed", POSIX 2.8.2
     }
 
     /// Passes signals on until the main process ends.

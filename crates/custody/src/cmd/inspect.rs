@@ -31,12 +31,12 @@ pub(crate) struct Args {
     min_score: Option<u32>,
 }
 
-/// Examples shown under `--help`; `tests/cmd/inspect.trycmd` runs them.
+/// Shown under `--help`; `tests/inspect.rs` runs them.
 pub(crate) const EXAMPLES: &str = "Examples:
   $ custody inspect payments
   $ custody inspect payments --json
   $ custody inspect payments --functions
-  $ custody inspect payments --min-score 70
+  $ custody inspect payments --min-score 60
 
 Exit codes: 0 it was read (and reaches --min-score), 1 the score is below --min-score,
 2 not a Go executable, 3 it may not be read";

@@ -27,7 +27,7 @@ pub(crate) struct KeyArgs {
 #[derive(Subcommand)]
 enum Verb {
     /// Make a signing key
-    #[command(after_help = "Examples:\n  $ custody key new\n  $ custody key new release-2026 --json")]
+    #[command(after_help = "Examples:\n  $ custody key new release-2026\n  $ custody key new laptop --json")]
     New {
         /// Its name; the key named `default` signs when none is named
         #[arg(default_value = DEFAULT_KEY)]
@@ -63,7 +63,7 @@ enum Verb {
         dry_run: bool,
     },
     /// Stop believing a key, own or trusted: nothing it ever signed counts any more
-    #[command(after_help = "Examples:\n  $ custody key revoke release-2026 --reason 'laptop stolen'")]
+    #[command(after_help = "Examples:\n  $ custody key revoke laptop --reason 'laptop stolen'")]
     Revoke {
         /// Name, or the id of any key
         key: String,

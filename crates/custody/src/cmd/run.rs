@@ -1,8 +1,10 @@
 //! `custody run`: a service under supervision, started only if it is the one that was sealed.
 
 mod crash;
-mod expect;
+mod digests;
 mod facts;
+mod sealed;
+mod wanted;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,12 +14,13 @@ use anyhow::anyhow;
 use clap::ValueHint;
 use supervise::{
     Address, Blame, Command, Contain, Ending, Image, Policy, Signals, Socket, SuperviseError, Supervisor,
-    Verdict, Verify,
 };
 
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
-use expect::Expectation;
+use digests::Digests;
+use sealed::Sealed;
+use wanted::Wanted;
 
 const EXAMPLES: &str = "\
 Exit codes:
@@ -27,8 +30,9 @@ Exit codes:
   3  it cannot be verified or kept running here: ptrace refused, socket taken, or it kept failing
 
 Examples:
-  $ custody run --unsealed -- true
-  $ custody run --expect-sha256 9f2c… --listen tcp:127.0.0.1:8080 -- bin/payments
+  $ custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments
+  $ custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments
+  $ custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments
   $ custody run --unsealed --restart-delay 1s --restart-limit 10 -- bin/payments";
 
 /// Arguments of `custody run`.
@@ -61,17 +65,33 @@ pub(crate) struct RunArgs {
 
 /// What the program must be.
 #[derive(clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(id = "source", required = true, multiple = true, args = ["seal", "expect_sha256", "expect_sm3", "unsealed"])]
 struct Source {
+    /// The seal of the program, or of the directory or archive that it came in
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    seal: Option<PathBuf>,
+    /// Trust this public key too, for this once (PEM; repeatable)
+    #[arg(long, value_name = "PEM", requires = "seal", value_hint = ValueHint::FilePath)]
+    trust: Vec<PathBuf>,
     /// The program's SHA-256, in hexadecimal
-    #[arg(long, value_name = "HEX", value_parser = expect::digest)]
+    #[arg(long, value_name = "HEX", value_parser = digests::parse, conflicts_with = "seal")]
     expect_sha256: Option<[u8; 32]>,
     /// The program's SM3, in hexadecimal
-    #[arg(long, value_name = "HEX", value_parser = expect::digest)]
+    #[arg(long, value_name = "HEX", value_parser = digests::parse, conflicts_with = "seal")]
     expect_sm3: Option<[u8; 32]>,
     /// Start it whatever it is; recorded as such
-    #[arg(long, conflicts_with_all = ["expect_sha256", "expect_sm3"])]
+    #[arg(long, conflicts_with_all = ["seal", "expect_sha256", "expect_sm3"])]
     unsealed: bool,
+}
+
+impl Source {
+    fn wanted(self, context: &Context) -> Result<Wanted, Failure> {
+        if let Some(file) = self.seal {
+            return Sealed::open(file, self.trust, context).map(|sealed| Wanted::Sealed(Box::new(sealed)));
+        }
+        // clap has made sure that `--unsealed` is given when neither of the others is.
+        Ok(Digests::of(self.expect_sha256, self.expect_sm3).map_or(Wanted::Anything, Wanted::Digests))
+    }
 }
 
 #[derive(clap::Args)]
@@ -108,6 +128,16 @@ enum Containment {
     Reaper,
 }
 
+impl From<Containment> for Contain {
+    fn from(given: Containment) -> Self {
+        match given {
+            Containment::Auto => Self::Auto,
+            Containment::Cgroup => Self::Cgroup,
+            Containment::Reaper => Self::Reaper,
+        }
+    }
+}
+
 impl RestartArgs {
     fn policy(&self) -> Policy {
         Policy {
@@ -135,43 +165,32 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     // First of all, while this is the only thread: a thread started earlier would take the signals instead.
     let signals = Signals::hold().map_err(failure)?;
     let mut command = Command::new(args.command).map_err(failure)?;
-    let expectation = Expectation::of(args.source.expect_sha256, args.source.expect_sm3);
-    if expectation.is_some() {
-        for name in command.remove_injection() {
-            context.output.remark(&format!("remark: {name} is not passed on to a verified program"));
+    let name = facts::name_of(command.program());
+    let wanted = args.source.wanted(context)?;
+    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir)?;
+    if !wanted.is_anything() {
+        for variable in command.remove_injection() {
+            context.output.remark(&format!("{name}: {variable} is not passed on to a verified program"));
         }
     }
-    let name = facts::name_of(command.program());
     let sockets = args.listen.iter().map(Socket::open).collect::<Result<Vec<_>, _>>().map_err(failure)?;
     for socket in &sockets {
         context.output.remark(&format!("{name}: listening on {}", socket.address()));
     }
-    let contain = match args.containment {
-        Containment::Auto => Contain::Auto,
-        Containment::Cgroup => Contain::Cgroup,
-        Containment::Reaper => Contain::Reaper,
-    };
-    let supervisor = Supervisor::new(command)
+    let mut supervisor = Supervisor::new(command)
         .sockets(sockets)
         .policy(args.restarts.policy())
-        .contain(contain)
+        .contain(args.containment.into())
         .stderr_tail(args.stderr_tail)
         .accept_remote(args.allow_remote_fs);
-    let verifier = |image: &Image| match &expectation {
-        Some(expectation) => expectation.verdict(image),
-        None => Verdict::Refused { reason: "nothing was expected".to_owned() },
-    };
-    let supervisor = if expectation.is_some() { supervisor.verified_by(&verifier) } else { supervisor };
-    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir);
+    if !wanted.is_anything() {
+        supervisor = supervisor.verified_by(&wanted);
+    }
     let ending = supervisor.run(&signals, &mut |fact| reporter.tell(&fact));
-    conclude(ending, &name, expectation.as_ref())
+    conclude(ending, &name, &wanted)
 }
 
-fn conclude(
-    ending: Result<Ending, SuperviseError>,
-    name: &str,
-    expectation: Option<&Expectation>,
-) -> Outcome {
+fn conclude(ending: Result<Ending, SuperviseError>, name: &str, wanted: &Wanted) -> Outcome {
     match ending {
         Ok(Ending::Clean | Ending::Stopped) => Ok(()),
         Ok(Ending::GaveUp { end, restarts }) => {
@@ -183,24 +202,19 @@ fn conclude(
             Err(Failure::environment(error)
                 .hint("the facts of each ending are above, and in the crash reports"))
         }
-        Err(SuperviseError::Refused { image, .. }) => Err(refused(name, &image, expectation)),
+        Err(SuperviseError::Refused { image, .. }) => Err(refused(name, &image, wanted)),
         Err(error) => Err(failure(error)),
     }
 }
 
-fn refused(name: &str, image: &Image, expectation: Option<&Expectation>) -> Failure {
-    let sealed = expectation.map(Expectation::describe).unwrap_or_default();
+fn refused(name: &str, image: &Image, wanted: &Wanted) -> Failure {
+    let (sealed, found) = wanted.lines(image);
     let modified = image.executable.modified.and_then(|at| jiff::Timestamp::try_from(at).ok());
     let modified =
         modified.map(|at| format!("  modified {}", at.strftime("%Y-%m-%d %H:%MZ"))).unwrap_or_default();
-    let found = expect::shown(&image.executable.digest, expectation);
-    Failure::finding(anyhow!(
-        "binary `{name}` is not the one that was sealed\n  sealed  {sealed}\n  found   {found}{modified}"
-    ))
-    .hint(format!(
-        "it did not run; put the sealed {} back, or seal this one",
-        image.executable.path.display()
-    ))
+    let what = format!("binary `{name}` is not the one that was sealed");
+    Failure::finding(anyhow!("{what}\n  sealed  {sealed}\n  found   {found}{modified}"))
+        .hint(wanted.look(image))
 }
 
 fn failure(error: SuperviseError) -> Failure {

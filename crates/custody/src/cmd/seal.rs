@@ -13,6 +13,9 @@ use evidence::{Blame, EvidenceError, Limits};
 use keystore::Keyring;
 use seal::SealError;
 
+pub(super) use report::Signer;
+pub(super) use verify::{Source, open, read};
+
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
@@ -43,7 +46,7 @@ enum Verb {
 
 /// How much an artefact may hold.
 #[derive(Args)]
-struct LimitArgs {
+pub(crate) struct LimitArgs {
     /// Bytes that an archive may unpack to
     #[arg(long, value_name = "N", default_value_t = Limits::default().bytes, help_heading = "Limits")]
     max_bytes: u64,
@@ -56,7 +59,7 @@ struct LimitArgs {
 }
 
 impl LimitArgs {
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits { bytes: self.max_bytes, entries: self.max_entries, ratio: self.max_ratio }
     }
 }
@@ -75,13 +78,13 @@ fn concluded<T: Recorded>(context: &Context, result: &T, text: impl FnOnce(&T) -
 }
 
 /// The keys of the home, if there is a home.
-fn keyring(context: &Context) -> Option<Keyring> {
+pub(crate) fn keyring(context: &Context) -> Option<Keyring> {
     let home = context.home.existing().ok()?;
     Some(Keyring::open(home.keys(), home.trust()))
 }
 
 /// Reads an artefact under a progress bar.
-fn collect(
+pub(crate) fn collect(
     path: &Path,
     options: &evidence::Options,
     context: &Context,
@@ -97,7 +100,7 @@ fn collect(
     result.map_err(|error| unreadable(error, path))
 }
 
-fn unreadable(error: EvidenceError, path: &Path) -> Failure {
+pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
     let hint = match &error {
         EvidenceError::Limit { field, .. } => {
             Some(format!("if it is meant to be so large, raise `--max-{field}`"))
@@ -124,6 +127,6 @@ fn unreadable(error: EvidenceError, path: &Path) -> Failure {
     }
 }
 
-fn malformed(error: SealError, what: &Path) -> Failure {
+pub(crate) fn malformed(error: SealError, what: &Path) -> Failure {
     Failure::input(anyhow::Error::from(error).context(format!("cannot use `{}`", what.display())))
 }

@@ -35,8 +35,8 @@ fn daemons_of_their_own_session_end_with_the_stop() {
         run.signal("TERM");
         let (code, facts) = run.finish();
         assert_eq!(code, Some(0));
-        let swept = facts.iter().find(|fact| fact["ctx"].get("swept").is_some()).unwrap();
-        assert_eq!(swept["ctx"]["swept"], "3");
+        let swept = facts.iter().find(|fact| fact["act"] == "RUN.SWEPT").unwrap();
+        assert_eq!(swept["ctx"]["processes"], "3");
         for pid in strays(&file) {
             assert!(!lives(pid), "{mode}: {pid} got away");
         }

@@ -6,5 +6,6 @@ mod contained;
 mod kept;
 mod raced;
 mod rig;
+mod sealed;
 mod sockets;
 mod verified;

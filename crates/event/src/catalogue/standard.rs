@@ -93,6 +93,7 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("RUN.CRASHED", "a supervised program was ended by a signal"),
     ("RUN.RESTARTING", "a supervised program will be started again"),
     ("RUN.GAVE_UP", "a supervised program is not started again"),
+    ("RUN.SWEPT", "processes that outlived a supervised program were ended"),
     ("RUN.STOPPED", "a supervised program was stopped on request"),
     ("RUN.SIGNAL", "a signal was forwarded to a supervised program"),
     ("LEDGER.OPENED", "the ledger was opened by its owner"),

@@ -17,6 +17,12 @@ pub(crate) struct Go {
     pub(crate) version: String,
 }
 
+/// Says that `test` goes without `missing`; where peers are required, that is a failure.
+pub(crate) fn skip(test: &str, missing: &str) {
+    assert!(std::env::var_os("CUSTODY_REQUIRE_PEERS").is_none(), "{test} needs {missing}");
+    eprintln!("SKIPPED {test}: no {missing}");
+}
+
 fn rig() -> PathBuf {
     let named = std::env::var_os("CUSTODY_RIG_DIR").map(PathBuf::from);
     named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.rig"))
@@ -37,7 +43,7 @@ impl Go {
         let places = given.into_iter().chain([rig().join("go/bin/go"), "go".into()]);
         let found = places.filter_map(Self::at).next();
         if found.is_none() {
-            eprintln!("SKIPPED {test}: no Go toolchain (set CUSTODY_GO, or put `go` on the PATH)");
+            skip(test, "Go toolchain (set CUSTODY_GO, or put `go` on the PATH)");
         }
         found
     }
@@ -121,7 +127,7 @@ pub(crate) const HARDENED: Variant = Variant {
 pub(crate) fn has_gcc(test: &str) -> bool {
     let found = Command::new("gcc").arg("--version").output().is_ok_and(|o| o.status.success());
     if !found {
-        eprintln!("SKIPPED {test} with cgo: no gcc");
+        skip(test, "gcc for programs with C");
     }
     found
 }

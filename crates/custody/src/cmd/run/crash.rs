@@ -2,7 +2,6 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,11 +12,7 @@ const KEPT: usize = 50;
 
 /// Writes the report of `ended` into `dir`, which is made when it is missing.
 pub(super) fn write(dir: &Path, name: &str, ended: &Ended) -> anyhow::Result<PathBuf> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make {}", dir.display()))?;
+    make_private(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let at = jiff::Timestamp::try_from(ended.at)?;
     let file = dir.join(format!("{name}-{}-{}.json", at.strftime("%Y%m%dT%H%M%S%.3fZ"), ended.pid));
     let aside = file.with_extension("json.new");
@@ -31,8 +26,20 @@ pub(super) fn write(dir: &Path, name: &str, ended: &Ended) -> anyhow::Result<Pat
     Ok(file)
 }
 
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
 fn write_aside(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

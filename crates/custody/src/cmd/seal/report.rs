@@ -42,9 +42,9 @@ pub(super) struct Report<'a> {
 
 /// Whose signature was accepted.
 #[derive(Serialize)]
-pub(super) struct Signer {
-    pub(super) name: String,
-    pub(super) key_id: String,
+pub(in crate::cmd) struct Signer {
+    pub(in crate::cmd) name: String,
+    pub(in crate::cmd) key_id: String,
 }
 
 impl Recorded for Report<'_> {

@@ -30,7 +30,8 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let ring = keyring(context);
-    let (seal, signed_by) = open(args, ring.as_ref())?;
+    let source = Source { file: &args.seal, trust: &args.trust };
+    let (seal, signed_by) = open(&read(&args.seal)?, source, ring.as_ref())?;
     let options = Options::for_comparison(&seal, args.limits.limits());
     let found = collect(&args.path, &options, context)?;
     let comparison = Comparison::of(&seal, &found.observation).map_err(|e| malformed(e, &args.seal))?;
@@ -56,18 +57,31 @@ struct Trusted {
     verifier: Ed25519Verifier,
 }
 
-fn open(args: &VerifyArgs, ring: Option<&Keyring>) -> Result<(Seal, Vec<Signer>), Failure> {
-    let bytes = read(&args.seal)?;
-    let trusted = trusted(args, ring)?;
+/// A seal as the command line names it.
+#[derive(Clone, Copy)]
+pub(in crate::cmd) struct Source<'a> {
+    pub(in crate::cmd) file: &'a Path,
+    /// Public keys that are trusted besides the home's.
+    pub(in crate::cmd) trust: &'a [PathBuf],
+}
+
+/// Opens the seal whose `bytes` were read from `source`: somebody who is trusted now must have signed it.
+pub(in crate::cmd) fn open(
+    bytes: &[u8],
+    source: Source<'_>,
+    ring: Option<&Keyring>,
+) -> Result<(Seal, Vec<Signer>), Failure> {
+    let trusted = trusted(source, ring)?;
     let verifiers: Vec<&dyn Verifier> = trusted.iter().map(|t| &t.verifier as &dyn Verifier).collect();
     let Opened { seal, signers } =
-        Seal::open(&bytes, &verifiers).map_err(|e| refused(e, &bytes, args, ring))?;
+        Seal::open(bytes, &verifiers).map_err(|e| refused(e, bytes, source, ring))?;
     let signers = signers.into_iter().filter_map(|at| trusted.get(at));
     let signers = signers.map(|t| Signer { name: t.name.clone(), key_id: t.verifier.key_id().to_string() });
     Ok((seal, signers.collect()))
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+/// The bytes of a seal.
+pub(in crate::cmd) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |e: std::io::Error| {
         let missing = e.kind() == std::io::ErrorKind::NotFound;
         let error = anyhow::Error::from(e).context(format!("cannot read seal `{}`", file.display()));
@@ -80,9 +94,9 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// The home's keys and those named on the command line. A key that the home revoked does not count, whoever names it.
-fn trusted(args: &VerifyArgs, ring: Option<&Keyring>) -> Result<Vec<Trusted>, Failure> {
+fn trusted(source: Source<'_>, ring: Option<&Keyring>) -> Result<Vec<Trusted>, Failure> {
     let mut out = Vec::new();
-    for file in &args.trust {
+    for file in source.trust {
         if !file.exists() {
             return Err(Failure::input(anyhow::anyhow!("there is no public key at `{}`", file.display())));
         }
@@ -102,9 +116,9 @@ fn status(ring: Option<&Keyring>, key: &KeyId) -> Result<Option<Status>, Failure
     ring.map(|ring| ring.status(key)).transpose().map_err(key::failure)
 }
 
-fn refused(error: SealError, bytes: &[u8], args: &VerifyArgs, ring: Option<&Keyring>) -> Failure {
+fn refused(error: SealError, bytes: &[u8], source: Source<'_>, ring: Option<&Keyring>) -> Failure {
     if let SealError::Signature(signing::SigningError::NoTrustedSignature { .. }) = error {
-        return untrusted(bytes, args, ring);
+        return untrusted(bytes, source, ring);
     }
     let finding = matches!(
         error,
@@ -113,14 +127,14 @@ fn refused(error: SealError, bytes: &[u8], args: &VerifyArgs, ring: Option<&Keyr
     let unknown = matches!(error, SealError::Unknown { .. });
     let failure = match finding {
         true => Failure::finding(
-            anyhow::Error::from(error).context(format!("`{}` was tampered with", args.seal.display())),
+            anyhow::Error::from(error).context(format!("`{}` was tampered with", source.file.display())),
         ),
-        false => malformed(error, &args.seal),
+        false => malformed(error, source.file),
     };
     if unknown { failure.hint("a newer `custody` may know it") } else { failure }
 }
 
-fn untrusted(bytes: &[u8], args: &VerifyArgs, ring: Option<&Keyring>) -> Failure {
+fn untrusted(bytes: &[u8], source: Source<'_>, ring: Option<&Keyring>) -> Failure {
     let signers = Seal::unchecked_signers(bytes).unwrap_or_default();
     let keys = ring.and_then(|r| r.keys().ok()).unwrap_or_default();
     let revoked = keys.iter().find_map(|k| match &k.status {
@@ -130,13 +144,13 @@ fn untrusted(bytes: &[u8], args: &VerifyArgs, ring: Option<&Keyring>) -> Failure
     if let Some((key, revocation)) = revoked {
         let what = format!(
             "`{}` is signed by key `{}`, which was revoked: {}",
-            args.seal.display(),
+            source.file.display(),
             key.name,
             revocation.reason
         );
         return Failure::finding(anyhow::anyhow!(what)).hint("use a seal that another key signed");
     }
     let by = if signers.is_empty() { "nobody".to_owned() } else { format!("key {}", signers.join(", ")) };
-    Failure::finding(anyhow::anyhow!("`{}` is signed by {by}, which is not trusted here", args.seal.display()))
+    Failure::finding(anyhow::anyhow!("`{}` is signed by {by}, which is not trusted here", source.file.display()))
         .hint("if you know whose key that is: `custody key trust FILE.pub.pem --name NAME`, or `--trust FILE.pub.pem`")
 }

@@ -1,0 +1,119 @@
+//! Every example in the help is run as it stands, by a shell, in a folder where what it names exists.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::{Home, event, id, text};
+
+/// Examples that are not run in the order of the reference, before those that need what they make.
+const FIRST: &[&str] = &[
+    "custody init",
+    "custody audit record < events.jsonl",
+    "custody audit checkpoint -o january.checkpoint",
+    "custody seal create bin -o bin.seal.json",
+];
+
+/// Examples that run until they are told to stop: two seconds later, by SIGTERM. `tail` may die of it.
+const UNTIL_STOPPED: &[&str] = &[
+    "custody audit tail --act RUN.",
+    "custody audit tail --lines 20 --duration 60",
+    "custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments",
+    "custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments",
+    "custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments",
+    "custody run --unsealed --restart-delay 1s --restart-limit 10 -- bin/payments",
+];
+
+/// Examples that cannot be run here, and why.
+const NOT_HERE: &[(&str, &str)] = &[
+    ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
+    ("custody demo", "the demonstration has a test of its own"),
+];
+
+#[test]
+fn every_example_in_the_help_runs() {
+    let Some(stage) = stage() else {
+        eprintln!("SKIPPED every_example_in_the_help_runs: no Go (CUSTODY_GO) to build the program it names");
+        return;
+    };
+    let reference = text(&stage.run(&["reference"], 0).stdout);
+    let examples: Vec<&str> =
+        reference.lines().filter_map(|line| line.trim_start().strip_prefix("$ ")).collect();
+    assert!(examples.len() > 40, "the examples were not found");
+    for known in FIRST.iter().chain(UNTIL_STOPPED).chain(NOT_HERE.iter().map(|(line, _)| line)) {
+        assert!(examples.contains(known), "`{known}` is in this test and not in the help");
+    }
+    let rest = examples.iter().filter(|line| !FIRST.contains(line));
+    let here = FIRST.iter().chain(rest).filter(|line| !NOT_HERE.iter().any(|(not, _)| not == *line));
+    let faults: Vec<String> = here.filter_map(|example| fault(&stage, example)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What went wrong with an example; nothing when it did what it should.
+fn fault(stage: &Home, example: &str) -> Option<String> {
+    let until = UNTIL_STOPPED.contains(&example);
+    let line = if until { format!("timeout --preserve-status 2 {example}") } else { example.to_owned() };
+    let output = shell(stage, &line);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    // 128 + SIGTERM: what the shell makes of a program that let the signal end it.
+    let stopped = until && example.contains(" tail ") && output.status.code() == Some(143);
+    (output.status.code() != Some(0) && !stopped)
+        .then(|| format!("$ {example}\nstdout: {out}\nstderr: {err}"))
+}
+
+fn shell(stage: &Home, line: &str) -> Output {
+    let folder = Path::new(env!("CARGO_BIN_EXE_custody")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", line])
+        .current_dir(stage.folder())
+        .env("PATH", path)
+        .env("CUSTODY_HOME", stage.path());
+    command.output().unwrap()
+}
+
+/// A folder with everything that the examples name; nothing without a Go toolchain.
+fn stage() -> Option<Home> {
+    let stage = Home::absent();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/payments");
+    let program = stage.folder().join("bin/payments");
+    let mut build = Command::new(std::env::var_os("CUSTODY_GO").unwrap_or_else(|| "go".into()));
+    build.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(&program).arg(".").current_dir(source);
+    let built = build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").output().ok()?;
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    std::fs::copy(&program, stage.folder().join("payments")).unwrap();
+    let events = (0..3).map(|n| event(&id(n)) + "\n").collect::<String>();
+    let named = event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10");
+    stage.write("events.jsonl", format!("{events}{named}\n"));
+    stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
+    stage.run(&["init"], 0);
+    std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
+    let other = Home::new();
+    stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
+    Some(stage)
+}
+
+/// A ZIP of one stored entry (APPNOTE 4.3.7, 4.3.12, 4.3.16).
+fn zip_of(name: &str, content: &[u8]) -> Vec<u8> {
+    let crc = crc32(content).to_le_bytes();
+    let size = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let length = u16::try_from(name.len()).unwrap().to_le_bytes();
+    // Version needed 2.0; no flags; stored; 1980-01-01; CRC; both sizes; the name's length; no extra field.
+    let common = [&[20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0], &crc[..], &size, &size, &length, &[0, 0]].concat();
+    let local = [b"PK\x03\x04", &common[..], name.as_bytes(), content].concat();
+    // Made by 2.0 on MS-DOS; no comment, disk 0, no attributes, local header at 0.
+    let central = [b"PK\x01\x02", &[20, 0][..], &common, &[0; 14], name.as_bytes()].concat();
+    let central_size = u32::try_from(central.len()).unwrap().to_le_bytes();
+    let central_start = u32::try_from(local.len()).unwrap().to_le_bytes();
+    let end = [b"PK\x05\x06", &[0, 0, 0, 0, 1, 0, 1, 0][..], &central_size, &central_start, &[0, 0]].concat();
+    [local, central, end].concat()
+}
+
+/// CRC-32 as ZIP has it, bit by bit: there is one short file to check.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}

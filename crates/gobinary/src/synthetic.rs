@@ -1,0 +1,108 @@
+//! Small executables made by hand, for what no toolchain at hand writes any more, and as seeds for fuzzing.
+
+/// Where the only segment is loaded.
+pub(crate) const BASE: u64 = 0x40_0000;
+/// Where its content starts in the file: behind the ELF header and one program header.
+pub(crate) const START: usize = 0x80;
+
+/// A 64-bit little-endian ELF with one readable and writable segment that holds `content` at `BASE`.
+pub(crate) fn elf(content: &[u8]) -> Vec<u8> {
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    for half in [2u16, 62] {
+        file.extend(half.to_le_bytes()); // ET_EXEC, EM_X86_64
+    }
+    file.extend(1u32.to_le_bytes());
+    for word in [BASE, 64, 0] {
+        file.extend(word.to_le_bytes()); // entry, program headers, no section headers
+    }
+    file.extend(0u32.to_le_bytes());
+    for half in [64u16, 56, 1, 64, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    for word in [1u32, 6] {
+        file.extend(word.to_le_bytes()); // PT_LOAD, read and write
+    }
+    let size = content.len() as u64;
+    for word in [START as u64, BASE, BASE, size, size, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.resize(START, 0);
+    file.extend(content);
+    file
+}
+
+/// Bytes that grow word by word.
+#[derive(Default)]
+pub(crate) struct Content(pub(crate) Vec<u8>);
+
+impl Content {
+    /// Pads to a multiple of `alignment`; gives the address of what comes next.
+    pub(crate) fn align(&mut self, alignment: usize) -> u64 {
+        self.0.resize(self.0.len().next_multiple_of(alignment), 0);
+        BASE + self.0.len() as u64
+    }
+
+    pub(crate) fn words(&mut self, words: &[u64]) {
+        self.0.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+    }
+}
+
+/// `\xff Go buildinf:` with the strings inline, as Go 1.18 and later write it.
+pub(crate) fn inline_build_info(version: &str, text: &str) -> Vec<u8> {
+    let mut blob = b"\xff Go buildinf:\x08\x02".to_vec();
+    blob.resize(32, 0);
+    let framed = format!("0123456789abcdef{text}fedcba9876543210");
+    for string in [version, &framed] {
+        let length = u16::try_from(string.len()).expect("seeds are small");
+        blob.push(u8::try_from(length & 0x7f).expect("seven bits") | 0x80);
+        blob.push(u8::try_from(length >> 7).expect("seeds are small"));
+        blob.extend(string.as_bytes());
+    }
+    blob
+}
+
+/// A function table with two functions, `main.a` in a first part of the code and `main.b` in a second one that stands
+/// elsewhere, and the module data that says so. The code itself is not there.
+pub(crate) fn split_program(magic: u32) -> Vec<u8> {
+    const FIRST: u64 = 0x1000_0000;
+    const SECOND: u64 = 0x2000_0000;
+    let mut content = Content(inline_build_info("go1.27.3", "path\texample.com/split\n"));
+    let table = content.align(32);
+    content.0.extend(magic.to_le_bytes());
+    content.0.extend([0, 0, 1, 8]);
+    let offsets = [72u64, 88, 96, 112, 128];
+    content.words(&[[2, 1, 0].as_slice(), &offsets].concat());
+    content.0.extend(b"\0main.a\0main.b\0");
+    content.align(8);
+    content.0.extend(0u32.to_le_bytes()); // the unit's only file is the first
+    content.align(8);
+    content.0.extend(b"/src/main.go\0");
+    content.align(8);
+    // Value tables: the file number 0 and the line 7 for 16 bytes; the same with line 9.
+    content.0.extend([0, 2, 16, 0, 16, 16, 0, 20, 16, 0]);
+    content.align(8);
+    let record = |entry: u32, name: u32, lines: u32| {
+        [entry, name, 0, 0, 0, 1, lines, 0, 0, 0, 0]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect::<Vec<u8>>()
+    };
+    for pair in [0u32, 20, 0x100, 64, 0x200] {
+        content.0.extend(pair.to_le_bytes());
+    }
+    content.0.extend(record(0, 1, 4));
+    content.0.extend(record(0x100, 8, 7));
+    let map = content.align(8);
+    content.words(&[0, 0x100, FIRST, 0x100, 0x200, SECOND]);
+    // Module data: the header, five slices, the table of entries, then addresses; then the map of the parts.
+    let mut module = vec![table];
+    for offset in offsets {
+        module.extend([table + offset, 1, 1]);
+    }
+    module.extend([0, 3, 3, 0, FIRST, SECOND + 0x100, FIRST, SECOND + 0x100]);
+    module.resize(41, 0);
+    module.extend([map, 2, 2]);
+    content.words(&module);
+    elf(&content.0)
+}
