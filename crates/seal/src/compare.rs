@@ -282,7 +282,7 @@ fn implied_directories<'a>(seal: &'a Seal, found: &Observation) -> HashSet<&'a s
     }
 }
 
-/// The blocks that differ, and what one has more than the other.
+/// The blocks that differ, each by itself, and what one has more than the other.
 fn differing(sealed: &Container, now: &Container) -> Vec<DamagedRange> {
     let block = sealed.block_size;
     let common = sealed.size.min(now.size);
@@ -295,7 +295,7 @@ fn differing(sealed: &Container, now: &Container) -> Vec<DamagedRange> {
     if sealed.size != now.size {
         out.push(DamagedRange { start: common, end: sealed.size.max(now.size) });
     }
-    merged(out)
+    out
 }
 
 fn merged(ranges: Vec<DamagedRange>) -> Vec<DamagedRange> {

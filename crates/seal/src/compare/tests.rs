@@ -89,6 +89,13 @@ fn a_named_entry_explains_its_own_bytes_and_no_others() {
     let comparison = Comparison::of(&seal, &found).unwrap();
     assert_eq!(comparison.container, [DamagedRange { start: 12_288, end: 16_384 }]);
     assert_eq!(comparison.changed.len(), 1);
+    // The block right behind an explained one is not explained with it.
+    bytes[8192] = 1;
+    let more =
+        Observation { digest: Some(gm::Dual::digest(&bytes)), container: Some(container(&bytes)), ..found };
+    let comparison = Comparison::of(&seal, &more).unwrap();
+    let expected = [DamagedRange { start: 8192, end: 16_384 }];
+    assert_eq!(comparison.container, expected);
 }
 
 #[test]
