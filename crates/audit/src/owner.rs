@@ -2,10 +2,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, admit, read_stored};
+use event::{
+    Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
+};
 use ledger::{Log, Recovery, Ticket};
 
-use crate::clock::{documents, stamp};
+use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
@@ -20,12 +22,16 @@ pub(crate) struct Owner {
     sequence: Mutex<Sequence>,
 }
 
+const OPENED: &str = "LEDGER.OPENED";
+
 /// What must be decided in the order of the ledger.
 struct Sequence {
     /// Built from the ledger's newest entries when the first event is offered.
     window: Option<Window>,
     /// `LEDGER.OPENED`, recorded just before the first event: reading a ledger does not write to it.
     opening: Option<Fact>,
+    /// Whether the opening is recorded even when there was one in this hour.
+    notable: bool,
 }
 
 /// A batch on its way to the disk.
@@ -54,12 +60,13 @@ enum Item {
 
 impl Owner {
     pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
-        let opening = opening_fact("LEDGER.OPENED", &log, recovery);
+        let opening = opening_fact(OPENED, &log, recovery);
+        let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
             catalogue,
             refusals: Refusals::default(),
-            sequence: Mutex::new(Sequence { window: None, opening: Some(opening) }),
+            sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -159,7 +166,12 @@ impl Owner {
     /// Before the first event of this owner: the window, and `LEDGER.OPENED`.
     fn prepare(&self, sequence: &mut Sequence) -> Result<(), AuditError> {
         if sequence.window.is_none() {
-            sequence.window = Some(self.rebuild()?);
+            let (window, opened) = self.rebuild()?;
+            sequence.window = Some(window);
+            // A shell that records an event a second would otherwise record as many openings.
+            if opened.is_some_and(|last| same_hour(last, now())) && !sequence.notable {
+                sequence.opening = None;
+            }
         }
         if let Some(fact) = &sequence.opening {
             let (_, leaf) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
@@ -169,17 +181,22 @@ impl Owner {
         Ok(())
     }
 
-    /// The window, from the newest entries. An entry that is no event is `audit verify`'s to report.
-    fn rebuild(&self) -> Result<Window, AuditError> {
+    /// The window, from the newest entries, and when the last `LEDGER.OPENED` among them was. An entry that is no
+    /// event is `audit verify`'s to report.
+    fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
         let end = self.log.durable_size();
         let start = end.saturating_sub(WINDOW as u64);
         let mut window = Window::new(WINDOW);
+        let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {
             if let Ok(event) = event::validate(&entry?) {
                 window.insert(event.id, Place { index, batch: 0 });
+                if event.act == OPENED {
+                    opened = Some(event.ts);
+                }
             }
         }
-        Ok(window)
+        Ok((window, opened))
     }
 
     /// Waits for a batch.
@@ -232,6 +249,12 @@ fn same_content(a: &[u8], b: &[u8]) -> bool {
     strip(&mut a.ctx);
     strip(&mut b.ctx);
     a == b
+}
+
+/// Whether two instants lie in one hour of the clock: their text up to the hour is the same.
+fn same_hour(a: Timestamp, b: Timestamp) -> bool {
+    const HOUR: usize = "2026-11-20T08".len();
+    a.as_str()[..HOUR] == b.as_str()[..HOUR]
 }
 
 /// A heartbeat: the SM3 root stands in a leaf of the SHA-256 tree, so that whoever cosigns that covers it.

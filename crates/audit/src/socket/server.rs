@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::SOCKET;
 use super::path::Folder;
@@ -31,6 +31,8 @@ const MAX_CONNECTIONS: usize = 256;
 const IN_FLIGHT: usize = 32;
 /// A peer that does not say hello in this time is turned away.
 const HELLO_TIME: Duration = Duration::from_secs(5);
+/// How long peers may take to read their last answers when the owner leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How often refusals are recorded.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
@@ -95,6 +97,13 @@ impl Server {
             let _ = stream.shutdown(Shutdown::Read); // it ended by itself
         }
         let threads = std::mem::take(&mut *lock(&self.state.threads));
+        let deadline = Instant::now() + FAREWELL;
+        while Instant::now() < deadline && !threads.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for stream in lock(&self.state.streams).values() {
+            let _ = stream.shutdown(Shutdown::Both); // wakes who still waits for a peer to read
+        }
         for thread in threads.into_iter().chain(self.ticking.take()) {
             let _ = thread.join(); // as above
         }

@@ -1,0 +1,47 @@
+//! The fuzzer's oracle on arbitrary frames and on the seeds of its corpus.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use proptest::prelude::*;
+
+fn frames() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        Just(r#"{"op":"status"}"#.to_owned()),
+        Just(r#"{"op":"prove","selector":{"id":"x"}}"#.to_owned()),
+        (any::<u64>()).prop_map(|n| format!(r#"{{"op":"consistency","old":{n}}}"#)),
+        ("[a-z]{0,9}", any::<bool>()).prop_map(|(text, follow)| {
+            format!(r#"{{"op":"query","filter":{{"act":"{text}","since":"{text}"}},"follow":{follow}}}"#)
+        }),
+        Just(r#"{"recorded":[{"id":"x","index":1},{"faults":[]}]}"#.to_owned()),
+        Just(r#""end""#.to_owned()),
+        "[ -~]{0,40}",
+    ];
+    proptest::collection::vec((text, -1i64..2), 0..5).prop_map(|frames| {
+        let frame = |(text, error): (String, i64)| {
+            let length = u32::try_from((text.len() as i64 + error).max(0)).unwrap();
+            [&length.to_be_bytes(), text.as_bytes()].concat()
+        };
+        frames.into_iter().flat_map(frame).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    #[test]
+    fn any_frames(bytes in frames()) {
+        audit::fuzzing::socket(&bytes);
+    }
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        audit::fuzzing::socket(&bytes);
+    }
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_hold() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/audit_socket");
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        audit::fuzzing::socket(&std::fs::read(entry.unwrap().path()).unwrap());
+    }
+}
