@@ -80,9 +80,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print(); // a closed stderr leaves nobody to tell
-            // clap's own codes are 0 (help, version) and 2 (usage), the same as ours.
-            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+            return misused(&error);
         }
     };
     let json = cli.global.json;
@@ -90,6 +88,21 @@ pub(crate) fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
     }
+}
+
+/// Help, version, or a wrong usage; clap's own codes for them are 0 and 2, the same as ours.
+fn misused(error: &clap::Error) -> ExitCode {
+    let own = |argument: &std::ffi::OsString| argument != "--";
+    let json = std::env::args_os().skip(1).take_while(own).any(|argument| argument == "--json");
+    if error.use_stderr() && json {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).lines().map(str::trim);
+        let said: Vec<_> =
+            text.take_while(|line| !line.starts_with("Usage:")).filter(|l| !l.is_empty()).collect();
+        return Failure::input(anyhow::anyhow!(said.join("; "))).hint("see `--help`").report(true);
+    }
+    let _ = error.print(); // a closed stderr leaves nobody to tell
+    ExitCode::from(u8::from(error.use_stderr()) * 2)
 }
 
 fn dispatch(cli: Cli) -> Outcome {

@@ -2,6 +2,7 @@
 //!
 //! 0 it holds · 1 what was checked does not hold · 2 the input or the usage is wrong · 3 it cannot be done here.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Why a command did not end with 0. Each command sorts its errors into one of these, with the mend where one is
@@ -76,13 +77,16 @@ impl Failure {
             let document = serde_json::json!({
                 "error": causes.join(": "), "code": self.code(), "hint": self.hint,
             });
-            eprintln!("{document}");
+            tell(&document.to_string());
         } else {
-            eprintln!("error: {}", causes.join(": "));
-            if let Some(hint) = &self.hint {
-                eprintln!("\nhint: {hint}");
-            }
+            let hint = self.hint.as_ref().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+            tell(&format!("error: {}{hint}", causes.join(": ")));
         }
         self.code()
     }
+}
+
+/// A stderr that is closed or full must not change the exit code (`eprintln!` would panic).
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}"); // nobody left to tell
 }

@@ -18,16 +18,25 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Prints `text` to stdout as it is, for people.
+    /// Prints `text` to stdout as it is, for people. A reader that went away (`custody … | head`) is no error, and
+    /// does not change what the command does or how it ends: a finding nobody reads is still exit code 1.
     pub(crate) fn text(self, text: &str) -> Outcome {
-        write_stdout(text.as_bytes())
+        write_stdout(text.as_bytes()).map(|_| ())
+    }
+
+    /// Prints a part of a stream that does nothing but print; ends the process, quietly, when nobody reads on.
+    pub(crate) fn stream(self, text: &str) -> Outcome {
+        match write_stdout(text.as_bytes())? {
+            Reader::Gone => std::process::exit(0),
+            Reader::There => Ok(()),
+        }
     }
 
     /// Prints one JSON document, on one line, to stdout.
     pub(crate) fn json_line(self, value: &impl Serialize) -> Outcome {
         let mut line = serde_json::to_vec(value).map_err(Failure::input)?;
         line.push(b'\n');
-        write_stdout(&line)
+        write_stdout(&line).map(|_| ())
     }
 
     /// Prints `value` as JSON, or what `text` makes of it, as the flags say.
@@ -76,12 +85,18 @@ impl Output {
     }
 }
 
-/// A reader that closed its end (`custody … | head`) is not an error.
-fn write_stdout(bytes: &[u8]) -> Outcome {
+/// Whether somebody still reads stdout.
+enum Reader {
+    There,
+    Gone,
+}
+
+fn write_stdout(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(e) => Err(Failure::environment(anyhow::Error::from(e).context("cannot write to stdout"))),
-        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) => Err(Failure::environment(anyhow::Error::from(e).context("cannot write to stdout"))
+            .hint("the command itself may have done its work; make room where its output goes, and look")),
+        Ok(()) => Ok(Reader::There),
     }
 }

@@ -130,13 +130,16 @@ fn whole_day(text: String) -> String {
     if text.len() == 10 { text + "T00:00:00Z" } else { text }
 }
 
+/// A hundred years, in seconds: longer is for ever, and clocks overflow.
+const LONGEST: u64 = 100 * 366 * 24 * 60 * 60;
+
 /// Prints what is recorded from now on.
 pub(crate) fn tail(args: &TailArgs, context: &Context) -> Outcome {
     let session = context.session()?;
     let durable = session.status().map_err(failure)?.durable;
     let from = Some(durable.saturating_sub(args.lines));
     let filter = Filter { limit: args.limit, from, ..args.filter.filter() };
-    let end = args.duration.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end = args.duration.map(|seconds| Instant::now() + Duration::from_secs(seconds.min(LONGEST)));
     let wanted = || end.is_none_or(|end| Instant::now() < end);
     let page = std::cell::RefCell::new(Page::new(context));
     let mut idle = || page.borrow_mut().flush().map_err(|_| AuditError::Gone);
@@ -169,7 +172,7 @@ impl<'a> Page<'a> {
 
     fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
-        if text.is_empty() { Ok(()) } else { self.context.output.text(&text) }
+        if text.is_empty() { Ok(()) } else { self.context.output.stream(&text) }
     }
 }
 
