@@ -365,8 +365,78 @@ fn a_bench_measures_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(home.folder()).unwrap().count(), 0);
 }
 
+/// Runs a shell script in a mount namespace of its own, with the home's folder as `$1` and the binary as `$0`;
+/// nothing where that is not allowed.
+fn with_mounts(home: &Home, script: &str, input: &[u8]) -> Option<std::process::Output> {
+    let allowed = std::process::Command::new("unshare").args(["--mount", "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: a file system of its own needs root (unshare --mount)");
+        return None;
+    }
+    let binary = env!("CARGO_BIN_EXE_custody");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, binary]).arg(home.path());
+    command.current_dir(home.folder()).env("CUSTODY_HOME", home.path());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input))); // it may give up before the end
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    Some(output)
+}
+
 #[test]
-fn a_full_disk_is_exit_code_3_and_loses_nothing() {
+fn a_read_only_home_is_read_and_not_written() {
+    let home = home();
+    home.run_with(&["audit", "record"], events(0..10).as_bytes(), 0);
+    let script = r#"
+        mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
+        "$0" audit verify
+        "$0" --json audit query --act AUTH. | wc -l
+        "$0" audit prove --index 1 && exit 99
+        "$0" audit record
+    "#;
+    let Some(output) = with_mounts(&home, script, events(10..11).as_bytes()) else { return };
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{out}{err}");
+    assert!(out.contains("holds") && out.ends_with("\n10\n"), "{out}");
+    assert!(err.contains("may not") && err.contains("hint: the home must be writable"), "{err}");
+    assert_eq!(recorded(&home, &[]).len(), 10);
+}
+
+#[test]
+fn a_full_disk_is_exit_code_3_and_what_was_acknowledged_stays() {
+    let home = home();
+    let script = r#"
+        mount -t tmpfs -o size=40m none "$1"
+        "$0" init > /dev/null
+        code=0; "$0" audit record > receipts 2> errors || code=$?
+        mount -o remount,size=400m "$1"
+        "$0" --json audit query --act AUTH. > found
+        "$0" audit verify > /dev/null
+        exit $code
+    "#;
+    // Much more than fits, in the write-ahead log and in tiles.
+    let padding = format!("\"obj\":{{\"pad\":\"{}\",", "x".repeat(8000));
+    let many: String = (0..12_000).map(|n| event(&id(n)).replace("\"obj\":{", &padding) + "\n").collect();
+    let Some(output) = with_mounts(&home, script, many.as_bytes()) else { return };
+    let read = |name: &str| std::fs::read(home.folder().join(name)).unwrap();
+    let said = text(&read("errors"));
+    assert_eq!(output.status.code(), Some(3), "{said}{}", text(&output.stderr));
+    assert!(said.contains("no space left") && said.contains("hint: make room"), "{said}");
+    let acknowledged = json_lines(&read("receipts"));
+    assert!(!acknowledged.is_empty());
+    let found: Vec<_> = json_lines(&read("found")).iter().map(|e| e["id"].clone()).collect();
+    for receipt in &acknowledged {
+        let times = found.iter().filter(|id| **id == receipt["id"]).count();
+        assert_eq!(times, 1, "{receipt}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_exit_code_3() {
     // Limits the size of any file this process may write: what a full disk looks like, without one.
     let home = home();
     home.run_with(&["audit", "record"], events(0..10).as_bytes(), 0);

@@ -60,14 +60,19 @@ fn fault(stage: &Home, example: &str) -> Option<String> {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // 128 + SIGTERM: what the shell makes of a program that let the signal end it.
     let stopped = until && example.contains(" tail ") && output.status.code() == Some(143);
-    (output.status.code() != Some(0) && !stopped).then(|| format!("$ {example}\nstdout: {out}\nstderr: {err}"))
+    (output.status.code() != Some(0) && !stopped)
+        .then(|| format!("$ {example}\nstdout: {out}\nstderr: {err}"))
 }
 
 fn shell(stage: &Home, line: &str) -> Output {
     let folder = Path::new(env!("CARGO_BIN_EXE_custody")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(stage.folder()).env("PATH", path).env("CUSTODY_HOME", stage.path());
+    command
+        .args(["-c", line])
+        .current_dir(stage.folder())
+        .env("PATH", path)
+        .env("CUSTODY_HOME", stage.path());
     command.output().unwrap()
 }
 
