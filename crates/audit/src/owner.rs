@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, admit, read_stored};
+use event::{
+    Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, admit, read_stored, stored_id,
+};
 use ledger::{Log, Recovery, Ticket};
 
 use crate::clock::{documents, stamp};
@@ -175,8 +177,8 @@ impl Owner {
         let start = end.saturating_sub(WINDOW as u64);
         let mut window = Window::new(WINDOW);
         for (entry, index) in self.log.entries(start..end).zip(start..) {
-            if let Ok(event) = event::validate(&entry?) {
-                window.insert(event.id, Place { index, batch: 0 });
+            if let Some(id) = stored_id(&entry?) {
+                window.insert(id, Place { index, batch: 0 });
             }
         }
         Ok(window)
