@@ -327,6 +327,29 @@ fn a_tail_shows_what_comes() {
 }
 
 #[test]
+fn a_tail_outlives_the_owner() {
+    let home = home();
+    let mut owner = home.command(&["audit", "record"]);
+    let mut owner = owner.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut feed = owner.stdin.take().unwrap();
+    let mut receipts = BufReader::new(owner.stdout.take().unwrap());
+    let mut line = String::new();
+    writeln!(feed, "{}", event(&id(1))).unwrap();
+    receipts.read_line(&mut line).unwrap();
+    let mut tail = home.command(&["--json", "audit", "tail", "--act", "AUTH.", "-n", "9", "--limit", "3"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains(&id(1)));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    home.run_with(&["audit", "record"], events(2..4).as_bytes(), 0);
+    assert!(lines.next().unwrap().contains(&id(2)));
+    assert!(lines.next().unwrap().contains(&id(3)));
+    assert_eq!(lines.next(), None);
+    assert!(tail.wait().unwrap().success());
+}
+
+#[test]
 fn the_operators_catalogue_counts() {
     let home = home();
     let loan = event(&id(1)).replace("AUTH.LOGIN.FAIL", "LOAN.APPROVED").replace("\"user\"", "\"branch\"");
