@@ -3,11 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{
-    Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, admit, read_stored, stored_id,
+    Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
+    stored_id, validate,
 };
 use ledger::{Log, Recovery, Ticket};
 
-use crate::clock::{documents, stamp};
+use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
@@ -22,12 +23,26 @@ pub(crate) struct Owner {
     sequence: Mutex<Sequence>,
 }
 
+const OPENED: &str = "LEDGER.OPENED";
+/// How the stored form of one begins.
+const OPENED_LEAF: &[u8] = b"{\"act\":\"LEDGER.OPENED\",";
+/// What only the owner says: a caller's word about the ledger itself is refused.
+const OWN_ACTIONS: &str = "LEDGER.";
+
+/// Where the action's code stands in the stored form, `{"act":"…`.
+const ACT_AT: usize = 8;
+
+/// An admitted event's id and leaf.
+type Admitted = Result<(EventId, Vec<u8>), InvalidComplianceEvent>;
+
 /// What must be decided in the order of the ledger.
 struct Sequence {
     /// Built from the ledger's newest entries when the first event is offered.
     window: Option<Window>,
     /// `LEDGER.OPENED`, recorded just before the first event: reading a ledger does not write to it.
     opening: Option<Fact>,
+    /// Whether the opening is recorded even when there was one in this hour.
+    notable: bool,
 }
 
 /// A batch on its way to the disk.
@@ -56,18 +71,21 @@ enum Item {
 
 impl Owner {
     pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
-        let opening = opening_fact("LEDGER.OPENED", &log, recovery);
+        let opening = opening_fact(OPENED, &log, recovery);
+        let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
             catalogue,
             refusals: Refusals::default(),
-            sequence: Mutex::new(Sequence { window: None, opening: Some(opening) }),
+            sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
             log,
         };
         if let Some(torn) = &recovery.torn {
             let fact = opening_fact("LEDGER.RECOVERED", &owner.log, recovery)
                 .severity(event::Severity::Warn)
-                .context("torn", format!("{torn:?}"));
+                .object("segment", torn.segment.clone())
+                .context("torn_at", torn.offset.to_string())
+                .context("next_index", torn.index.to_string());
             owner.record(vec![fact])?;
         }
         Ok(owner)
@@ -75,8 +93,8 @@ impl Owner {
 
     /// Records facts of the owner itself.
     pub(crate) fn record(&self, facts: Vec<Fact>) -> Result<Vec<Verdict>, AuditError> {
-        let submitted = self.submit(&documents(facts)?, &self.me)?;
-        self.settle(submitted)
+        let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, &self.me)).collect();
+        self.settle(self.sequence(admitted)?)
     }
 
     /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
@@ -90,10 +108,15 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
-        let admitted: Vec<_> = offered.iter().map(|bytes| self.admit(bytes, peer)).collect();
+        let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
         }
+        self.sequence(admitted)
+    }
+
+    /// Gives what is new its place, in the order of the ledger.
+    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
         let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
@@ -125,7 +148,17 @@ impl Owner {
         Ok(Submitted { ticket, batch, foreseen, new, items })
     }
 
-    fn admit(&self, offered: &[u8], peer: &Peer) -> Result<(EventId, Vec<u8>), InvalidComplianceEvent> {
+    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+        let admitted = self.admit(offered, peer)?;
+        if admitted.1[ACT_AT..].starts_with(OWN_ACTIONS.as_bytes()) {
+            let message = "is recorded by the ledger's owner only".to_owned();
+            let fault = Fault { path: "$.act".into(), rule: Rule::Reserved, message };
+            return Err(InvalidComplianceEvent { faults: vec![fault] });
+        }
+        Ok(admitted)
+    }
+
+    fn admit(&self, offered: &[u8], peer: &Peer) -> Admitted {
         let mut event = admit(offered, &self.catalogue)?;
         peer.sign(&mut event);
         let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction
@@ -161,7 +194,12 @@ impl Owner {
     /// Before the first event of this owner: the window, and `LEDGER.OPENED`.
     fn prepare(&self, sequence: &mut Sequence) -> Result<(), AuditError> {
         if sequence.window.is_none() {
-            sequence.window = Some(self.rebuild()?);
+            let (window, opened) = self.rebuild()?;
+            sequence.window = Some(window);
+            // A shell that records an event a second would otherwise record as many openings.
+            if opened.is_some_and(|last| same_hour(last, now())) && !sequence.notable {
+                sequence.opening = None;
+            }
         }
         if let Some(fact) = &sequence.opening {
             let (_, leaf) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
@@ -171,17 +209,23 @@ impl Owner {
         Ok(())
     }
 
-    /// The window, from the newest entries. An entry that is no event is `audit verify`'s to report.
-    fn rebuild(&self) -> Result<Window, AuditError> {
+    /// The window, from the newest entries, and when the last `LEDGER.OPENED` among them was. An entry that is no
+    /// event is `audit verify`'s to report.
+    fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
         let end = self.log.durable_size();
         let start = end.saturating_sub(WINDOW as u64);
         let mut window = Window::new(WINDOW);
+        let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {
-            if let Some(id) = stored_id(&entry?) {
+            let entry = entry?;
+            if let Some(id) = stored_id(&entry) {
                 window.insert(id, Place { index, batch: 0 });
             }
+            if entry.starts_with(OPENED_LEAF) {
+                opened = validate(&entry).ok().map(|event| event.ts).or(opened);
+            }
         }
-        Ok(window)
+        Ok((window, opened))
     }
 
     /// Waits for a batch.
@@ -219,7 +263,7 @@ impl Owner {
             return Ok(Ok(first));
         }
         let message = format!("names an event that is stored with other content, at index {}", first.index);
-        let fault = event::Fault { path: "$.id".into(), rule: Rule::Duplicate, message };
+        let fault = Fault { path: "$.id".into(), rule: Rule::Duplicate, message };
         Ok(Err(InvalidComplianceEvent { faults: vec![fault] }))
     }
 
@@ -234,6 +278,12 @@ fn same_content(a: &[u8], b: &[u8]) -> bool {
     strip(&mut a.ctx);
     strip(&mut b.ctx);
     a == b
+}
+
+/// Whether two instants lie in one hour of the clock: their text up to the hour is the same.
+fn same_hour(a: Timestamp, b: Timestamp) -> bool {
+    const HOUR: usize = "2026-11-20T08".len();
+    a.as_str()[..HOUR] == b.as_str()[..HOUR]
 }
 
 /// A heartbeat: the SM3 root stands in a leaf of the SHA-256 tree, so that whoever cosigns that covers it.

@@ -148,6 +148,8 @@ fn facts_are_admitted_like_everything_else() {
     assert!(session.record(Fact::new("RUN.STARTED")).is_err(), "nobody did it");
     let forged = Fact::new("RUN.STARTED").subject("svc", "x").context("peer.pid", "1");
     assert!(session.record(forged).is_err());
+    let about_itself = session.record(Fact::new("LEDGER.RECOVERED").subject("svc", "custody")).unwrap_err();
+    assert!(matches!(&about_itself, AuditError::Invalid(i) if i.faults[0].rule == Rule::Reserved));
     let receipt = session.record(Fact::new("RUN.STARTED").subject("svc", "x")).unwrap();
     let stored = session.prove(&audit::Selector::Index(receipt.index)).unwrap().event;
     assert!(stored.contains(&format!("\"peer.pid\":\"{}\"", std::process::id())), "{stored}");

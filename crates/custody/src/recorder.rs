@@ -30,6 +30,12 @@ pub(crate) trait Recorded: Serialize {
 impl Context {
     /// Records a result where there is a home, then prints it: what was printed was recorded.
     pub(crate) fn conclude<T: Recorded>(&self, result: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+        self.note(result)?;
+        self.output.show(result, text)
+    }
+
+    /// Records a result where there is a home.
+    pub(crate) fn note<T: Recorded>(&self, result: &T) -> Outcome {
         if let Some(fact) = result.fact().filter(|_| self.home.existing().is_ok()) {
             match self.record(fact) {
                 Err(failure) if result.must_be_recorded() => return Err(failure),
@@ -37,7 +43,7 @@ impl Context {
                 Ok(_) => {}
             }
         }
-        self.output.show(result, text)
+        Ok(())
     }
 
     /// The home's ledger: as its owner, or through whoever owns it.

@@ -327,6 +327,42 @@ fn a_tail_shows_what_comes() {
 }
 
 #[test]
+fn a_torn_last_record_is_repaired_and_reported() {
+    let home = home();
+    home.run_with(&["audit", "record"], events(0..5).as_bytes(), 0);
+    let mut owner = home.command(&["audit", "record"]);
+    let mut owner = owner.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut feed = owner.stdin.take().unwrap();
+    let mut receipts = BufReader::new(owner.stdout.take().unwrap());
+    writeln!(feed, "{}", event(&id(5))).unwrap();
+    receipts.read_line(&mut String::new()).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    // What a record looks like of which only the first block reached the disk: header there, payload not.
+    let mut segments = Vec::new();
+    walk(&home.path().join("wal"), &mut segments);
+    segments.retain(|path| path.extension().is_some_and(|e| e == "wal"));
+    segments.sort();
+    let segment = segments.last().unwrap();
+    let mut bytes = std::fs::read(segment).unwrap();
+    let end = bytes.iter().rposition(|b| *b != 0).unwrap();
+    bytes[end - 100..=end].fill(0);
+    std::fs::write(segment, &bytes).unwrap();
+
+    let output = home.run(&["--json", "audit", "query", "--act", "LEDGER.RECOVERED"], 0);
+    let reports = json_lines(&output.stdout);
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0]["severity"], "WARN");
+    assert_eq!(reports[0]["ctx"]["sm3_root"].as_str().unwrap().len(), 64);
+    assert!(segment.ends_with(reports[0]["obj"]["segment"].as_str().unwrap()));
+    home.run(&["audit", "verify"], 0);
+    let again = json_lines(&home.run_with(&["audit", "record"], events(0..7).as_bytes(), 0).stdout);
+    assert_eq!(again.len(), 7);
+    assert_eq!(recorded(&home, &[]).len(), 7);
+    home.run(&["audit", "verify"], 0);
+}
+
+#[test]
 fn a_tail_outlives_the_owner() {
     let home = home();
     let mut owner = home.command(&["audit", "record"]);

@@ -100,6 +100,9 @@ impl<H: Place> TreeEdge<H> {
     }
 }
 
+/// Hashing this many leaves takes some hundred times as long as starting a thread.
+const WORTH_A_THREAD: usize = 2048;
+
 /// Both trees and the rightmost entry bundle.
 #[derive(Clone)]
 pub(crate) struct Edge {
@@ -118,14 +121,38 @@ impl Edge {
         self.sha256.size
     }
 
-    /// Appends a leaf; bundles and tiles that became full are added to `files`.
-    pub(crate) fn push(&mut self, leaf: &[u8], files: &mut Files) {
-        tlog::bundle::push(&mut self.bundle, leaf).expect("the length was checked when the leaf was offered");
-        self.sha256.push(Sha256::leaf(leaf), files);
-        self.sm3.push(Sm3::leaf(leaf), files);
-        if self.size().is_multiple_of(TILE_WIDTH) {
-            let tile = Tile::full(Level::Entries, self.size() / TILE_WIDTH - 1);
-            files.push((tile_path::<Sha256>(tile), std::mem::take(&mut self.bundle)));
+    /// Appends leaves; bundles and tiles that became full are added to `files`. The second tree is hashed by another
+    /// thread when there are enough leaves to pay for it.
+    pub(crate) fn extend(&mut self, leaves: &[&[u8]], files: &mut Files) {
+        if leaves.len() < WORTH_A_THREAD {
+            leaves.iter().for_each(|leaf| self.sm3.push(Sm3::leaf(leaf), files));
+            self.extend_standard(leaves, files);
+            return;
+        }
+        let mut sm3 = std::mem::replace(&mut self.sm3, TreeEdge::new());
+        let tiles = std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let mut tiles = Files::new();
+                leaves.iter().for_each(|leaf| sm3.push(Sm3::leaf(leaf), &mut tiles));
+                tiles
+            });
+            self.extend_standard(leaves, files);
+            second.join().expect("hashing has nothing to fail at")
+        });
+        self.sm3 = sm3;
+        files.extend(tiles);
+    }
+
+    /// The bundles and the SHA-256 tree.
+    fn extend_standard(&mut self, leaves: &[&[u8]], files: &mut Files) {
+        for leaf in leaves {
+            tlog::bundle::push(&mut self.bundle, leaf)
+                .expect("the length was checked when the leaf was offered");
+            self.sha256.push(Sha256::leaf(leaf), files);
+            if self.size().is_multiple_of(TILE_WIDTH) {
+                let tile = Tile::full(Level::Entries, self.size() / TILE_WIDTH - 1);
+                files.push((tile_path::<Sha256>(tile), std::mem::take(&mut self.bundle)));
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use crate::wal::segment_path;
 use crate::wal::writer::Retired;
 
 /// Leaves whose tiles are written and synced together: bounds the memory that staged files take.
-const STEP: u64 = 1 << 16;
+const STEP: usize = 1 << 16;
 
 pub(crate) struct Integrator {
     pub(crate) storage: Arc<dyn Storage>,
@@ -34,6 +34,9 @@ pub(crate) struct Integrator {
     pub(crate) touched: BTreeSet<String>,
     /// Files written since the last checkpoint.
     pub(crate) staged: Vec<String>,
+    /// A failure after which the state of the disk is unknown: a sync that is tried again may claim what it has not
+    /// done, so nothing more is published.
+    pub(crate) failed: Option<LedgerError>,
 }
 
 impl Integrator {
@@ -44,7 +47,16 @@ impl Integrator {
         if leaves.peek().is_none() {
             return Ok(published);
         }
-        let checkpoint = Arc::new(self.extend(&published, leaves)?);
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let extended = self.extend(&published, leaves);
+        if let Err(error) = &extended
+            && !error.may_pass()
+        {
+            self.failed = Some(LedgerError::poisoned_by(error.clone()));
+        }
+        let checkpoint = Arc::new(extended?);
         let free = shared.published_now(&checkpoint);
         self.clean_up(published.size(), &free);
         Ok(checkpoint)
@@ -89,12 +101,15 @@ impl Integrator {
     ) -> Result<SignedCheckpoint, LedgerError> {
         let mut edge = self.edge.clone();
         let mut files = Files::new();
+        let mut step = Vec::new();
         for leaf in leaves {
-            edge.push(leaf, &mut files);
-            if edge.size().is_multiple_of(STEP) {
+            step.push(leaf);
+            if step.len() == STEP {
+                edge.extend(&std::mem::take(&mut step), &mut files);
                 self.write(std::mem::take(&mut files))?;
             }
         }
+        edge.extend(&step, &mut files);
         edge.partials(published.size(), &mut files);
         self.write(files)?;
         self.sync_names()?;

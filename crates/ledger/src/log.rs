@@ -56,14 +56,12 @@ impl Log {
         let mut log = Self { storage, shared, integrator, threads: Vec::new(), _lock: lock };
         let shared = Arc::clone(&log.shared);
         log.spawn("ledger-writer", move || write_groups(&shared, writer, group_bytes))?;
-        if let Some(every) = publish_every {
-            let (shared, integrator) = (Arc::clone(&log.shared), Arc::clone(&log.integrator));
-            log.spawn("ledger-integrator", move || {
-                while shared.next_turn(every) {
-                    let _ = integrate(&shared, &integrator); // the reason is kept for those who wait
-                }
-            })?;
-        }
+        let (shared, integrator) = (Arc::clone(&log.shared), Arc::clone(&log.integrator));
+        log.spawn("ledger-integrator", move || {
+            while shared.next_turn(publish_every) {
+                let _ = integrate(&shared, &integrator); // the reason is kept for those who wait
+            }
+        })?;
         Ok((log, recovered.recovery))
     }
 
@@ -73,7 +71,8 @@ impl Log {
         Ok(())
     }
 
-    /// Appends leaves next to each other and waits until they are durable.
+    /// Appends leaves next to each other and waits until they are durable. A crash keeps all of them or none, unless
+    /// together they are larger than [`Options::group_bytes`].
     ///
     /// # Errors
     /// [`LedgerError::TooLong`], [`LedgerError::Full`] (try again), [`LedgerError::Poisoned`] (open again).
@@ -256,8 +255,20 @@ impl Iterator for Entries<'_> {
     }
 }
 
+/// Answers those who wait when the writer thread ends by a panic.
+struct LastWords<'a>(&'a Shared);
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison(LedgerError::Poisoned { source: None });
+        }
+    }
+}
+
 /// The writer thread.
 fn write_groups(shared: &Shared, mut writer: Writer, group_bytes: usize) {
+    let _last_words = LastWords(shared);
     while let Some((first, leaves)) = shared.take_group(group_bytes) {
         let appended = writer.append(first, &leaves, &mut |segment| shared.retire(segment));
         match appended {

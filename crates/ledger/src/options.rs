@@ -9,7 +9,7 @@ pub struct Options {
     /// The key that signs checkpoints.
     pub signer: NoteSigner,
     /// How often a checkpoint is published over what has become durable; `None` publishes only on
-    /// [`publish`](crate::Log::publish) and on closing.
+    /// [`publish`](crate::Log::publish), on closing, and when too much is held.
     pub publish_every: Option<Duration>,
     /// Space reserved for each segment of the write-ahead log, in bytes.
     pub segment_bytes: u64,

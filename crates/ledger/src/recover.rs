@@ -52,6 +52,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         known: HashSet::from(["log".to_owned()]),
         touched: BTreeSet::new(),
         staged: Vec::new(),
+        failed: None,
     };
     let found = find_checkpoint(&*storage, &verifier, &integrator.origin)?;
     let created = found.is_none();

@@ -12,6 +12,9 @@ use crate::wal::writer::Retired;
 /// Cost of a queued leaf beyond its bytes, for the bound on memory.
 const OVERHEAD: usize = 32;
 
+/// A wait that has no end is a row of these.
+const LONG: Duration = Duration::from_secs(3600);
+
 pub(crate) fn cost(leaves: &[Vec<u8>]) -> usize {
     leaves.iter().map(|leaf| leaf.len() + OVERHEAD).sum()
 }
@@ -52,6 +55,8 @@ pub(crate) struct State {
     /// Why the last attempt to publish failed.
     unpublished: Option<LedgerError>,
     closing: bool,
+    /// The integrator should not wait for its time.
+    hurried: bool,
 }
 
 pub(crate) struct Shared {
@@ -112,6 +117,7 @@ impl Shared {
             poisoned: None,
             unpublished: None,
             closing: false,
+            hurried: false,
         };
         Self {
             state: Mutex::new(state),
@@ -147,6 +153,7 @@ impl Shared {
             if let Some(error) = &state.unpublished {
                 return Err(error.clone());
             }
+            state.hurried = true;
             self.hurry.notify_one();
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -202,6 +209,7 @@ impl Shared {
         state.durable = batch.end();
         state.pending.push_back(Arc::new(batch));
         if state.held > self.limit / 2 {
+            state.hurried = true;
             self.hurry.notify_one();
         }
         drop(state);
@@ -270,13 +278,18 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// Integrator: waits for its next turn. `false` when closed.
-    pub(crate) fn next_turn(&self, every: Duration) -> bool {
-        let state = self.lock();
-        if state.closing {
-            return false;
+    /// Integrator: waits for its next turn, without a time until too much is held. `false` when closed.
+    pub(crate) fn next_turn(&self, every: Option<Duration>) -> bool {
+        let mut state = self.lock();
+        let end = every.and_then(|every| Instant::now().checked_add(every));
+        while !state.closing && !state.hurried {
+            let left = end.map_or(LONG, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            state = self.hurry.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let (state, _) = self.hurry.wait_timeout(state, every).unwrap_or_else(PoisonError::into_inner);
+        state.hurried = false;
         !state.closing
     }
 
@@ -302,8 +315,7 @@ impl Shared {
         let end = Instant::now().checked_add(timeout);
         let mut state = self.lock();
         while state.durable <= beyond && state.poisoned.is_none() && !state.closing {
-            let left =
-                end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
+            let left = end.map_or(LONG, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
             }

@@ -88,3 +88,24 @@ fn a_leaf_that_no_bundle_can_carry_is_refused_alone() {
     assert_eq!(log.read(0).unwrap(), vec![0; 65535]);
     assert!(log.read(1).unwrap().is_empty());
 }
+
+#[test]
+fn too_much_held_is_published_without_being_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let small = Options { held_bytes: 4096, ..options() };
+    let (log, _) = Log::open(home.path(), small).unwrap();
+    for i in 0..40 {
+        log.append(vec![vec![i; 1000]]).unwrap();
+    }
+    assert!(log.latest_checkpoint().size() >= 30, "{}", log.latest_checkpoint().size());
+    assert_eq!(log.append(vec![vec![1; 9000]]).unwrap(), 40..41, "a leaf above the bound passes alone");
+}
+
+#[test]
+fn a_closed_home_has_an_empty_write_ahead_log() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(home.path(), options()).unwrap();
+    log.append((0..5000).map(leaf).collect()).unwrap();
+    log.close().unwrap();
+    assert_eq!(std::fs::read_dir(home.path().join("wal")).unwrap().count(), 0);
+}

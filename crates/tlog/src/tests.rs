@@ -11,7 +11,7 @@ struct Leaves<H>(Vec<Hash>, std::marker::PhantomData<H>);
 impl<H: TreeHash> HashReader for Leaves<H> {
     type Error = TlogError;
     fn hash(&mut self, level: u8, index: u64) -> Result<Hash, TlogError> {
-        let (from, to) = ((index << level) as usize, ((index + 1) << level) as usize);
+        let [from, to] = [index << level, (index + 1) << level].map(|leaf| usize::try_from(leaf).unwrap());
         Ok(H::subtree(&self.0[from..to]))
     }
 }

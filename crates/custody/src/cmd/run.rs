@@ -30,10 +30,10 @@ Exit codes:
   3  it cannot be verified or kept running here: ptrace refused, socket taken, or it kept failing
 
 Examples:
-  $ custody run --seal payments.seal.json --listen 127.0.0.1:8080 -- build/payments
-  $ custody run --seal payments.seal.json --trust build.pub.pem --no-restart -- build/payments
-  $ custody run --expect-sha256 $(sha256sum < build/payments | cut -c1-64) -- build/payments
-  $ custody run --unsealed --restart-delay 1s --restart-limit 10 -- build/payments";
+  $ custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments
+  $ custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments
+  $ custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments
+  $ custody run --unsealed --restart-delay 1s --restart-limit 10 -- bin/payments";
 
 /// Arguments of `custody run`.
 #[derive(clap::Args)]
@@ -167,6 +167,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     let mut command = Command::new(args.command).map_err(failure)?;
     let name = facts::name_of(command.program());
     let wanted = args.source.wanted(context)?;
+    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir)?;
     if !wanted.is_anything() {
         for variable in command.remove_injection() {
             context.output.remark(&format!("{name}: {variable} is not passed on to a verified program"));
@@ -185,7 +186,6 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     if !wanted.is_anything() {
         supervisor = supervisor.verified_by(&wanted);
     }
-    let mut reporter = facts::Reporter::new(context, &name, args.crash_dir);
     let ending = supervisor.run(&signals, &mut |fact| reporter.tell(&fact));
     conclude(ending, &name, &wanted)
 }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
 
 mod contained;
-mod help;
 mod kept;
 mod raced;
 mod rig;

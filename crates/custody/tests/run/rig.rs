@@ -68,7 +68,7 @@ pub(crate) fn sha256(path: &Path) -> String {
 pub(crate) fn custody(dir: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
     command.arg("run").args(options).arg("--");
-    command.current_dir(dir).env("CUSTODY_HOME", dir.join("no-home")).stdin(Stdio::null());
+    command.current_dir(dir).env("CUSTODY_HOME", dir.join("home")).stdin(Stdio::null());
     command
 }
 

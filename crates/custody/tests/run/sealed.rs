@@ -12,20 +12,18 @@ use crate::rig::{self, Finished, Running, dir, sha256, witness};
 fn sealed() -> TempDir {
     let dir = dir();
     fs::create_dir(dir.path().join("build")).unwrap();
-    fs::create_dir(dir.path().join("no-home")).unwrap();
-    fs::write(dir.path().join("no-home/custody.toml"), "").unwrap();
     witness(&dir.path().join("build"), "payments", "good");
-    custody(dir.path(), &["key", "new"]);
+    custody(dir.path(), &["init"]);
     custody(dir.path(), &["seal", "create", "build", "-o", "dir.seal.json"]);
     custody(dir.path(), &["seal", "create", "build/payments", "-o", "file.seal.json"]);
     dir
 }
 
-fn custody(dir: &Path, args: &[&str]) {
+fn custody(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
-    let output =
-        command.args(args).current_dir(dir).env("CUSTODY_HOME", dir.join("no-home")).output().unwrap();
+    let output = command.args(args).current_dir(dir).env("CUSTODY_HOME", dir.join("home")).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -65,7 +63,7 @@ fn one_changed_byte_keeps_it_from_running() {
         let hint = run.stderr.split_once("hint: see what changed with `custody ").unwrap().1;
         let words: Vec<_> = hint.split('`').next().unwrap().split(' ').collect();
         let mut look = Command::new(env!("CARGO_BIN_EXE_custody"));
-        let look = Finished::of(look.args(words).current_dir(dir.path()).env("CUSTODY_HOME", "no-home"));
+        let look = Finished::of(look.args(words).current_dir(dir.path()).env("CUSTODY_HOME", "home"));
         assert!(look.ended(1).stdout.contains("payments"), "{}", look.stdout);
     }
 }
@@ -109,4 +107,43 @@ fn a_seal_that_cannot_be_used_is_told_before_anything_starts() {
     let run = Finished::run(dir.path(), &["--seal", "broken.seal.json"], &["build/payments"]);
     assert_eq!(run.ended(2).stdout, "");
     Finished::run(dir.path(), &["--seal", "file.seal.json", "--unsealed"], &["build/payments"]).ended(2);
+}
+
+#[test]
+fn each_step_is_in_the_ledger_before_the_next() {
+    let dir = sealed();
+    // The service asks the ledger, through its supervisor, whether its own verification is recorded already.
+    let ask = "custody audit query --json --act RUN.VERIFIED";
+    let line = ask.replace("custody", env!("CARGO_BIN_EXE_custody"));
+    fs::copy("/bin/sh", dir.path().join("build/service")).unwrap();
+    custody(dir.path(), &["seal", "create", "build", "-o", "service.seal.json"]);
+    let mut command = rig::custody(dir.path(), &["--seal", "service.seal.json", "--json", "--no-restart"]);
+    let home = format!("CUSTODY_HOME={}", dir.path().join("home").display());
+    let run = Finished::of(command.args(["build/service", "-c", &format!("{home} {line}; kill -SEGV $$")]));
+    run.ended(3);
+    assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
+    let told = run.acts();
+    assert_eq!(told, ["RUN.VERIFIED", "RUN.STARTED", "RUN.CRASHED", "RUN.GAVE_UP"]);
+    let query = custody(dir.path(), &["audit", "query", "--json"]);
+    let recorded: Vec<String> = query
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|entry| rig::act(entry.get("event").unwrap_or(&entry)))
+        .filter(|act| act.starts_with("RUN."))
+        .collect();
+    assert_eq!(recorded, told);
+    custody(dir.path(), &["audit", "verify"]);
+    // Without --crash-dir the report is in the home.
+    assert_eq!(fs::read_dir(dir.path().join("home/crashes")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_recorded_does_not_start() {
+    let dir = sealed();
+    fs::remove_dir_all(dir.path().join("home/keys")).unwrap();
+    for options in [&["--unsealed"][..], &["--expect-sha256", &sha256("/usr/bin/touch".as_ref())]] {
+        let run = Finished::run(dir.path(), options, &["/usr/bin/touch", "mark"]);
+        assert!(run.code.is_some_and(|code| code >= 2), "{:?} {}", run.code, run.stderr);
+        assert!(!dir.path().join("mark").exists());
+    }
 }

@@ -18,12 +18,12 @@ fn the_expected_program_runs_and_the_facts_say_what_it_was() {
     assert_eq!(run.acts(), ["RUN.VERIFIED", "RUN.STARTED", "RUN.EXITED"]);
     let verified = &run.facts()[0];
     assert_eq!(verified["sub"]["svc"], "payments");
-    assert_eq!(verified["ctx"]["sha256"], *sum);
+    assert_eq!(verified["obj"]["sha256"], *sum);
     let sm3 = hex::encode(gm::Sm3::digest(&fs::read(&program).unwrap()));
-    assert_eq!(verified["ctx"]["sm3"], *sm3);
+    assert_eq!(verified["obj"]["sm3"], *sm3);
     // A dynamic program's loader is measured as well.
-    let loader = verified["ctx"]["loader"].as_str().unwrap();
-    assert_eq!(verified["ctx"]["loader_sha256"], *sha256(loader.as_ref()));
+    let loader = verified["obj"]["loader"].as_str().unwrap();
+    assert_eq!(verified["obj"]["loader_sha256"], *sha256(loader.as_ref()));
 
     Finished::run(dir.path(), &["--expect-sha256", &sum, "--expect-sm3", &sm3], &[&program]).ended(0);
     Finished::run(dir.path(), &["--expect-sm3", &sm3], &[&program]).ended(0);
@@ -75,7 +75,7 @@ fn nothing_runs_without_a_word_on_what_it_must_be() {
     let started = run.ended(0).facts().remove(0);
     assert_eq!(started["act"], "RUN.STARTED");
     assert_eq!(started["ctx"]["verified"], "false");
-    assert_eq!(started["ctx"]["sha256"].as_str().unwrap().len(), 64); // recorded all the same
+    assert_eq!(started["obj"]["sha256"].as_str().unwrap().len(), 64); // recorded all the same
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_replaced_program_is_not_restarted() {
     let (code, facts) = run.finish();
     assert_eq!(code, Some(1));
     assert_eq!(facts.iter().map(rig::act).collect::<Vec<_>>(), ["RUN.REFUSED"]);
-    assert_eq!(facts[0]["ctx"]["sha256"], *sha256(&program));
+    assert_eq!(facts[0]["obj"]["sha256"], *sha256(&program));
 }
 
 /// A program that takes long to measure: a hole of 512 MiB behind it, which the loader never looks at.

@@ -149,3 +149,80 @@ fn sync_file_system(root: &File) -> io::Result<()> {
 fn sync_file_system(_: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// The crash tests prove that each sync the ledger asks for is needed; these prove that asking reaches the kernel.
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// A home in which `null` is a device: it takes any write, and answers a sync with `EINVAL`.
+    fn home_with_device() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", home.path().join("null")).unwrap();
+        home
+    }
+
+    fn is_refused(answer: io::Result<()>) -> bool {
+        answer.is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput)
+    }
+
+    #[test]
+    fn a_sync_of_a_file_reaches_it() {
+        let home = home_with_device();
+        let disk = Disk::new(home.path());
+        let file = disk.create("null").unwrap();
+        file.write_at(0, b"x").unwrap();
+        assert!(is_refused(file.sync(Site::Records)));
+        disk.create("plain").unwrap().sync(Site::Records).unwrap();
+    }
+
+    #[test]
+    fn a_small_batch_is_synced_file_by_file() {
+        let home = home_with_device();
+        let disk = Disk::new(home.path());
+        let files = |last: &str| ["a", "b", last].map(|name| (name.to_owned(), vec![1])).to_vec();
+        assert!(is_refused(disk.write_files(Site::TileContents, &files("null"))));
+        disk.write_files(Site::TileContents, &files("c")).unwrap();
+    }
+
+    /// `/proc` has directories that answer a sync with `EINVAL`.
+    #[test]
+    fn a_sync_of_a_directory_reaches_it() {
+        assert!(is_refused(Disk::new(Path::new("/proc")).sync_dir(Site::TileNames, "self")));
+        let home = tempfile::tempdir().unwrap();
+        Disk::new(home.path()).sync_dir(Site::TileNames, "").unwrap();
+    }
+
+    /// Of `syncfs` only a tracer sees that it was called.
+    #[test]
+    fn a_large_batch_is_synced_with_its_file_system() {
+        const HOME: &str = "CUSTODY_SYNCFS_TEST_HOME";
+        if let Some(home) = std::env::var_os(HOME) {
+            let files: Vec<_> = (0..SYNC_TOGETHER).map(|n| (n.to_string(), vec![1])).collect();
+            Disk::new(Path::new(&home)).write_files(Site::TileContents, &files).unwrap();
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let trace = home.path().join("trace");
+        let name = "storage::disk::tests::a_large_batch_is_synced_with_its_file_system";
+        let traced = std::process::Command::new("strace")
+            .args(["-f", "-e", "trace=syncfs", "-o"])
+            .arg(&trace)
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(HOME, home.path())
+            .output();
+        match traced {
+            Ok(output) if output.status.success() => {
+                let calls = std::fs::read_to_string(trace).unwrap();
+                assert!(
+                    calls.lines().any(|call| call.contains("syncfs(") && call.ends_with("= 0")),
+                    "{calls}"
+                );
+            }
+            Ok(output) => eprintln!("SKIPPED: strace: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            Err(error) => eprintln!("SKIPPED: strace is not available: {error}"),
+        }
+    }
+}

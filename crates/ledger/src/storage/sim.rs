@@ -24,13 +24,37 @@ enum Node {
 /// What a file system was asked to do, or what the test wants remembered at this moment.
 #[derive(Clone, Debug)]
 enum Op {
-    Empty { file: usize },
-    Allocate { file: usize, length: u64 },
-    Write { file: usize, offset: u64, bytes: Vec<u8> },
-    SyncFile { file: usize },
-    Link { dir: usize, name: String, node: usize },
-    Unlink { dir: usize, name: String },
-    SyncDir { dir: usize },
+    Empty {
+        file: usize,
+    },
+    Allocate {
+        file: usize,
+        length: u64,
+    },
+    Write {
+        file: usize,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    SyncFile {
+        file: usize,
+    },
+    /// A sync that failed: what was written before is taken for clean and never written again (Linux since 4.13).
+    SyncFailed {
+        node: usize,
+    },
+    Link {
+        dir: usize,
+        name: String,
+        node: usize,
+    },
+    Unlink {
+        dir: usize,
+        name: String,
+    },
+    SyncDir {
+        dir: usize,
+    },
     Mark(Mark),
 }
 
@@ -123,7 +147,7 @@ impl Disk {
                     names.remove(name);
                 }
             }
-            Op::SyncFile { .. } | Op::SyncDir { .. } | Op::Mark(_) => {}
+            Op::SyncFile { .. } | Op::SyncDir { .. } | Op::SyncFailed { .. } | Op::Mark(_) => {}
         }
     }
 
@@ -169,8 +193,9 @@ impl Inner {
         Ok(())
     }
 
-    fn check_sync(&self, site: Site) -> io::Result<bool> {
+    fn check_sync(&mut self, site: Site, node: usize) -> io::Result<bool> {
         if self.fault == Some(Fault::Sync(site)) {
+            self.perform(Op::SyncFailed { node });
             return Err(io::Error::other("injected"));
         }
         Ok(self.disabled != Some(site))
@@ -178,27 +203,26 @@ impl Inner {
 
     /// Operations before `point` that no sync has made durable, in units.
     fn volatile(&self, point: usize) -> Vec<Unit> {
-        let mut synced = vec![0; self.live.nodes.len()];
-        for (at, op) in self.ops[..point].iter().enumerate() {
-            if let Op::SyncFile { file: node } | Op::SyncDir { dir: node } = op {
-                synced[*node] = at;
-            }
-        }
+        // Backwards: what matters to an operation is the next sync of its file or directory, if any.
+        let mut durable = vec![false; self.live.nodes.len()];
         let mut units = Vec::new();
-        for (at, op) in self.ops[..point].iter().enumerate() {
+        for (at, op) in self.ops[..point].iter().enumerate().rev() {
             match op {
-                Op::Write { file, offset, bytes } if at >= synced[*file] => {
-                    units.extend(sectors(*offset, bytes.len()).map(|sector| Unit { op: at, sector }));
+                Op::SyncFile { file: node } | Op::SyncDir { dir: node } => durable[*node] = true,
+                Op::SyncFailed { node } => durable[*node] = false,
+                Op::Write { file, offset, bytes } if !durable[*file] => {
+                    units.extend(sectors(*offset, bytes.len()).rev().map(|sector| Unit { op: at, sector }));
                 }
-                Op::Empty { file: node } | Op::Allocate { file: node, .. } if at >= synced[*node] => {
+                Op::Empty { file: node } | Op::Allocate { file: node, .. } if !durable[*node] => {
                     units.push(Unit { op: at, sector: 0 });
                 }
-                Op::Link { dir, .. } | Op::Unlink { dir, .. } if at >= synced[*dir] => {
+                Op::Link { dir, .. } | Op::Unlink { dir, .. } if !durable[*dir] => {
                     units.push(Unit { op: at, sector: 0 });
                 }
                 _ => {}
             }
         }
+        units.reverse();
         units
     }
 }
@@ -328,7 +352,7 @@ impl Stored for SimFile {
 
     fn sync(&self, site: Site) -> io::Result<()> {
         let mut inner = self.sim.inner();
-        if inner.check_sync(site)? {
+        if inner.check_sync(site, self.file)? {
             inner.perform(Op::SyncFile { file: self.file });
         }
         Ok(())
@@ -414,8 +438,8 @@ impl Storage for Sim {
 
     fn sync_dir(&self, site: Site, path: &str) -> io::Result<()> {
         let mut inner = self.inner();
-        if inner.check_sync(site)? {
-            let dir = inner.live.lookup(path)?;
+        let dir = inner.live.lookup(path)?;
+        if inner.check_sync(site, dir)? {
             inner.perform(Op::SyncDir { dir });
         }
         Ok(())

@@ -63,7 +63,9 @@ impl Writer {
             self.rotate(first, retire);
         }
         if self.current.is_none() {
-            self.current = Some(self.begin(length).map_err(Failure::Clean)?);
+            let begun = self.begin(length);
+            self.current =
+                Some(begun.map_err(|e| if e.may_pass() { Failure::Clean(e) } else { Failure::Unknown(e) })?);
         }
         let segment = self.current.as_mut().expect("a segment was begun above");
         let count = u32::try_from(leaves.len()).expect("a group has far fewer leaves");
@@ -87,6 +89,9 @@ impl Writer {
     /// Creates the next segment: its space, its header, its name, each durable before a record is written.
     fn begin(&mut self, at_least: u64) -> Result<Segment, LedgerError> {
         let number = self.next_number;
+        // A number that was tried is not used again: after a failed attempt nobody knows which of its names and
+        // bytes a later sync would make durable.
+        self.next_number += 1;
         let path = segment_path(number);
         let mut salt = Salt::default();
         getrandom::fill(&mut salt)
@@ -102,10 +107,7 @@ impl Writer {
             Ok(file)
         })();
         match made.attempt("reserve a segment", &path) {
-            Ok(file) => {
-                self.next_number += 1;
-                Ok(Segment { number, salt, file, offset: FIRST_RECORD as u64 })
-            }
+            Ok(file) => Ok(Segment { number, salt, file, offset: FIRST_RECORD as u64 }),
             Err(error) => {
                 // No record was written; an empty segment that stays behind is harmless.
                 let _ = self.storage.remove(&path);

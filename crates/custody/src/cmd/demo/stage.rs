@@ -64,13 +64,14 @@ impl Stage {
         path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()
     }
 
-    /// The first regular file below a folder, by name.
-    pub(super) fn first_file(&self, relative: &str) -> Option<PathBuf> {
-        let mut names: Vec<_> = fs::read_dir(self.path(relative)).ok()?.flatten().map(|e| e.path()).collect();
-        names.sort();
-        names
-            .into_iter()
-            .find_map(|path| if path.is_file() { Some(path) } else { self.first_file(&self.shorten(&path)) })
+    /// The largest regular file below a folder.
+    pub(super) fn largest_file(&self, relative: &str) -> Option<PathBuf> {
+        let paths = fs::read_dir(self.path(relative)).ok()?.flatten().map(|entry| entry.path());
+        let files = paths.filter_map(|path| match path.is_file() {
+            true => Some(path),
+            false => self.largest_file(&self.shorten(&path)),
+        });
+        files.max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()))
     }
 
     /// A new part of the story.
@@ -104,25 +105,45 @@ impl Stage {
         self.custody_with_input(arguments, "", expect)
     }
 
+    /// Runs this binary, which must hold, and shows its output from the line that begins with `from`.
+    pub(super) fn custody_from(&self, arguments: &[&str], from: &str) -> Result<()> {
+        self.announce(arguments, "")?;
+        let mut finished = self.finish(arguments, "")?;
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let skipped = text.lines().take_while(|line| !line.starts_with(from)).count();
+        let rest: String = text.lines().skip(skipped).map(|line| format!("{line}\n")).collect();
+        finished.stdout = format!("… {skipped} lines of facts\n{rest}").into_bytes();
+        self.show_output(&finished)?;
+        self.insist(arguments, &finished, Expect::Holds)
+    }
+
     /// The same with something on standard input.
     pub(super) fn custody_with_input(&self, arguments: &[&str], input: &str, expect: Expect) -> Result<()> {
-        let fed = if input.is_empty() { "" } else { " < event.json" };
-        self.print(&format!("\n$ custody {}{fed}\n", arguments.join(" ")))?;
+        self.announce(arguments, if input.is_empty() { "" } else { " < event.json" })?;
+        let finished = self.finish(arguments, input)?;
+        self.show_output(&finished)?;
+        self.insist(arguments, &finished, expect)
+    }
+
+    fn announce(&self, arguments: &[&str], fed: &str) -> Result<()> {
+        self.print(&format!("\n$ custody {}{fed}\n", arguments.join(" ")))
+    }
+
+    fn finish(&self, arguments: &[&str], input: &str) -> Result<Finished> {
         let mut command = self.command(arguments);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes())?;
         }
-        let finished = child.wait_with_output()?;
-        self.show_output(&finished)?;
-        self.insist(arguments, &finished, expect)
+        Ok(child.wait_with_output()?)
     }
 
     fn show_output(&self, finished: &Finished) -> Result<()> {
         let text = [finished.stdout.as_slice(), finished.stderr.as_slice()].concat();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
+        // The audience need not know where the stage stands.
+        let text = String::from_utf8_lossy(&text).replace(&format!("{}/", self.folder.display()), "");
+        let lines: Vec<&str> = text.trim_end().lines().collect();
         let mut shown: String = lines.iter().take(SHOWN).map(|line| format!("  {line}\n")).collect();
         if lines.len() > SHOWN {
             shown.push_str(&format!("  … {} more lines\n", lines.len() - SHOWN));

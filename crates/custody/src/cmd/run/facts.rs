@@ -3,21 +3,39 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use event::Severity;
 use supervise::{Class, Containment, End, Ended, Fact, Image, Measured};
 
 use super::crash;
 use crate::cmd::Context;
-use crate::output::Output;
+use crate::failure::Failure;
 
 /// What a fact becomes in the ledger.
 #[derive(Debug)]
 pub(crate) struct EventFields {
     /// The action code.
     pub(crate) action: &'static str,
-    /// `INFO`, `WARN`, `ERROR` or `CRITICAL`.
-    pub(crate) severity: &'static str,
-    /// For the event's `ctx`, in a fixed order.
+    /// How grave it is.
+    pub(crate) severity: Severity,
+    /// What it is about and under which circumstances, in a fixed order. Which of the two a name belongs to says
+    /// [`is_object`].
     pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+/// The program and its measurements are the event's object; everything else is its context.
+fn is_object(name: &str) -> bool {
+    ["program", "path", "size", "sha256", "sm3"].contains(&name) || name.starts_with("loader")
+}
+
+impl EventFields {
+    /// The fact as the ledger takes it, about the service `name`.
+    pub(crate) fn fact(&self, name: &str) -> event::Fact {
+        let fact = event::Fact::new(self.action).severity(self.severity).subject("svc", name.to_owned());
+        self.fields.iter().fold(fact, |fact, (key, value)| match is_object(key) {
+            true => fact.object(*key, value.clone()),
+            false => fact.context(*key, value.clone()),
+        })
+    }
 }
 
 /// Describes `fact` as an event. Arguments, environment and stderr never enter: they may hold secrets.
@@ -25,15 +43,15 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
     let (action, severity, fields) = match fact {
         Fact::Verified { pid, image, grounds } => (
             "RUN.VERIFIED",
-            "INFO",
+            Severity::Info,
             [vec![("pid", pid.to_string())], measured(image), vec![("grounds", grounds.clone())]].concat(),
         ),
         Fact::Refused { image, reason } => {
-            ("RUN.REFUSED", "CRITICAL", [measured(image), vec![("reason", reason.clone())]].concat())
+            ("RUN.REFUSED", Severity::Critical, [measured(image), vec![("reason", reason.clone())]].concat())
         }
-        Fact::StartFailed { reason } => ("RUN.REFUSED", "ERROR", vec![("reason", reason.clone())]),
+        Fact::StartFailed { reason } => ("RUN.REFUSED", Severity::Error, vec![("reason", reason.clone())]),
         Fact::Started { pid, program, verified, image, containment, sockets } => {
-            let severity = if *verified { "INFO" } else { "WARN" };
+            let severity = if *verified { Severity::Info } else { Severity::Warn };
             let mut fields = vec![
                 ("pid", pid.to_string()),
                 ("program", program.display().to_string()),
@@ -48,31 +66,33 @@ pub(crate) fn fact_to_event_fields(fact: &Fact) -> EventFields {
             ("RUN.STARTED", severity, fields)
         }
         Fact::Exited(ended) => {
-            let severity = if ended.end.class() == Class::Clean { "INFO" } else { "ERROR" };
+            let severity = if ended.end.class() == Class::Clean { Severity::Info } else { Severity::Error };
             ("RUN.EXITED", severity, ended_fields(ended))
         }
-        Fact::Crashed(ended) => ("RUN.CRASHED", "CRITICAL", ended_fields(ended)),
+        Fact::Crashed(ended) => ("RUN.CRASHED", Severity::Critical, ended_fields(ended)),
         Fact::Restarting { after, count, limit } => {
             let mut fields = vec![("after_ms", after.as_millis().to_string())];
             if *count > 0 {
                 fields.extend([("count", count.to_string()), ("limit", limit.to_string())]);
             }
-            ("RUN.RESTARTING", "WARN", fields)
+            ("RUN.RESTARTING", Severity::Warn, fields)
         }
         Fact::GaveUp { restarts, end } => {
             let restarts = restarts.map(|n| ("restarts", n.to_string()));
-            ("RUN.GAVE_UP", "CRITICAL", restarts.into_iter().chain(end_fields(*end)).collect())
+            ("RUN.GAVE_UP", Severity::Critical, restarts.into_iter().chain(end_fields(*end)).collect())
         }
         Fact::Signal { number, delivered } => (
             "RUN.SIGNAL",
-            "INFO",
+            Severity::Info,
             vec![("signal", signal_name(*number)), ("delivered", delivered.to_string())],
         ),
-        Fact::Swept { processes, forced } => {
-            ("RUN.SWEPT", "WARN", vec![("processes", processes.to_string()), ("forced", forced.to_string())])
-        }
-        Fact::Stopped { forced } => ("RUN.STOPPED", "INFO", vec![("forced", forced.to_string())]),
-        other => ("RUN.STOPPED", "WARN", vec![("unknown", format!("{other:?}"))]),
+        Fact::Swept { processes, forced } => (
+            "RUN.SWEPT",
+            Severity::Warn,
+            vec![("processes", processes.to_string()), ("forced", forced.to_string())],
+        ),
+        Fact::Stopped { forced } => ("RUN.STOPPED", Severity::Info, vec![("forced", forced.to_string())]),
+        other => ("RUN.STOPPED", Severity::Warn, vec![("unknown", format!("{other:?}"))]),
     };
     EventFields { action, severity, fields }
 }
@@ -159,20 +179,31 @@ pub(super) fn name_of(program: &Path) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Tells each fact, and keeps the crash reports.
-pub(super) struct Reporter {
-    output: Output,
+/// Records and tells each fact, and keeps the crash reports.
+pub(super) struct Reporter<'a> {
+    context: &'a Context,
     name: String,
     crashes: Option<PathBuf>,
+    recorded: bool,
 }
 
-impl Reporter {
-    pub(super) fn new(context: &Context, name: &str, crash_dir: Option<PathBuf>) -> Self {
-        let in_home = || context.home.existing().ok().map(|home| home.path().join("crashes"));
-        Self { output: context.output, name: name.to_owned(), crashes: crash_dir.or_else(in_home) }
+impl<'a> Reporter<'a> {
+    /// Opens the home's ledger, when there is a home: a start that could not be recorded is none.
+    pub(super) fn new(context: &'a Context, name: &str, crash_dir: Option<PathBuf>) -> Result<Self, Failure> {
+        let recorded = context.home.existing().is_ok();
+        if recorded {
+            context.session()?;
+        } else {
+            context
+                .output
+                .remark(&format!("{name}: not recorded, there is no home (`custody init` makes one)"));
+        }
+        let crashes = crash_dir.or_else(|| recorded.then(|| context.home.path().join("crashes")));
+        Ok(Self { context, name: name.to_owned(), crashes, recorded })
     }
 
     pub(super) fn tell(&mut self, fact: &Fact) {
+        let output = self.context.output;
         let mut event = fact_to_event_fields(fact);
         if let Fact::Exited(ended) | Fact::Crashed(ended) = fact
             && ended.end.class() != Class::Clean
@@ -180,22 +211,34 @@ impl Reporter {
         {
             match crash::write(dir, &self.name, ended) {
                 Ok(path) => event.fields.push(("report", path.display().to_string())),
-                Err(error) => self.output.remark(&format!("remark: no crash report: {error:#}")),
+                Err(error) => output.remark(&format!("{}: no crash report: {error:#}", self.name)),
             }
         }
-        if self.output.json {
-            self.output.remark(&self.line(&event));
+        self.record(&event);
+        if output.json {
+            output.remark(&self.line(&event));
         } else if let Some(text) = self.words(fact, &event) {
-            self.output.remark(&format!("{}: {text}", self.name));
+            output.remark(&format!("{}: {text}", self.name));
+        }
+    }
+
+    /// A ledger that fails later does not take the service down with it; it is said each time.
+    fn record(&self, event: &EventFields) {
+        if self.recorded
+            && let Err(failure) = self.context.record(event.fact(&self.name))
+        {
+            self.context.output.remark(&format!("{}: {} not recorded: {failure}", self.name, event.action));
         }
     }
 
     fn line(&self, event: &EventFields) -> String {
-        let ctx: serde_json::Map<_, _> =
-            event.fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect();
+        let part = |object: bool| -> serde_json::Map<String, serde_json::Value> {
+            let fields = event.fields.iter().filter(|(key, _)| is_object(key) == object);
+            fields.map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect()
+        };
         serde_json::json!({
-            "ts": jiff::Timestamp::now().to_string(), "severity": event.severity,
-            "sub": { "svc": self.name }, "act": event.action, "ctx": ctx,
+            "ts": jiff::Timestamp::now().to_string(), "severity": event.severity.as_str(),
+            "sub": { "svc": self.name }, "act": event.action, "obj": part(true), "ctx": part(false),
         })
         .to_string()
     }

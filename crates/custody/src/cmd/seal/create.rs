@@ -104,7 +104,12 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         return concluded(context, &created, |c| c.lines("would seal"));
     };
     let envelope = seal.sign(&[&signer as &dyn Signer]).map_err(|e| malformed(e, &args.path))?;
+    if context.home.existing().is_ok() {
+        // A ledger that cannot be written to must show before there is a seal that it does not know of.
+        context.session()?;
+    }
     let Some(output) = file_output(args) else {
+        context.note(&created)?;
         context.output.remark(created.lines("sealed").trim_end());
         return context.output.text(&String::from_utf8_lossy(&envelope));
     };

@@ -93,7 +93,7 @@ pub(super) fn run(args: &CheckArgs, context: &Context) -> Outcome {
         return Ok(());
     }
     Err(Failure::finding(anyhow::anyhow!(
-        "{failed} of {} checks of {} do not hold",
+        "{failed} of {} checks failed on {}",
         checked.checks.len(),
         checked.dir
     )))

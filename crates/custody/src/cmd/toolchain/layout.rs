@@ -1,5 +1,6 @@
 //! What a Go release looks like on disk, and what it says about itself without being run.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -10,9 +11,9 @@ pub(super) struct Toolchain {
     pub(super) root: PathBuf,
     /// The go command.
     pub(super) go: PathBuf,
-    /// `go1.27.3`, from the go command's build information.
+    /// `go1.27.3`, from the go command's build information, else from the release's `VERSION`.
     pub(super) version: Option<String>,
-    /// `linux/amd64`, from the same place.
+    /// `linux/amd64`, from the build information.
     pub(super) platform: Option<String>,
 }
 
@@ -31,6 +32,7 @@ impl Toolchain {
         let root = dir.canonicalize().map_err(unreadable(dir))?;
         let bytes = std::fs::read(&go).map_err(unreadable(&go))?;
         let (version, platform) = describe(&bytes);
+        let version = version.or_else(|| version_file(&root));
         let go = root.join("bin").join(go.file_name().unwrap_or_default());
         Ok(Self { root, go, version, platform })
     }
@@ -57,6 +59,13 @@ fn describe(go: &[u8]) -> (Option<String>, Option<String>) {
     // Experiments stand behind the version, separated by a space.
     let version = info.version.split(' ').next().filter(|v| !v.is_empty()).map(str::to_owned);
     (version, platform)
+}
+
+/// The first word of `VERSION`, which every release has at its top.
+fn version_file(root: &Path) -> Option<String> {
+    let mut text = String::new();
+    std::fs::File::open(root.join("VERSION")).ok()?.take(1024).read_to_string(&mut text).ok()?;
+    text.split_whitespace().next().filter(|word| word.starts_with("go")).map(str::to_owned)
 }
 
 /// The folder inside an archive that is the toolchain: the one nearest to the top with a go command in its `bin`.

@@ -181,23 +181,24 @@ impl Bench<'_> {
     }
 
     fn gopath(&self, settings: &Settings) -> Check {
-        let Some(first) = std::env::split_paths(&settings.gopath).next().filter(|p| p.is_absolute()) else {
-            let found = "GOPATH is empty (so it is when it would be GOROOT)";
-            return Check::fail("gopath", found, "set GOPATH to a folder of your own, such as ~/go");
+        let mend = "set GOPATH to a folder of your own, such as ~/go";
+        let Some(first) = std::env::split_paths(&settings.gopath).next().filter(|p| *p != Path::new(""))
+        else {
+            // The go command leaves it empty rather than let the default be GOROOT.
+            return Check::fail("gopath", "GOPATH is empty; by default it would be GOROOT", mend);
         };
+        if !first.is_absolute() {
+            return Check::fail("gopath", format!("GOPATH is {}, which is relative", first.display()), mend);
+        }
         for path in std::env::split_paths(&settings.gopath) {
             if resolved(&path) == self.root() {
                 let found = format!("GOPATH is GOROOT: {}", path.display());
-                return Check::fail("gopath", found, "set GOPATH to another folder, such as ~/go");
+                return Check::fail("gopath", found, mend);
             }
         }
         match writable(&first) {
             Ok(()) => Check::ok("gopath", first.display().to_string()),
-            Err(e) => Check::fail(
-                "gopath",
-                format!("{} cannot be written: {e}", first.display()),
-                "set GOPATH to a folder that is yours",
-            ),
+            Err(e) => Check::fail("gopath", format!("{} cannot be written: {e}", first.display()), mend),
         }
     }
 
