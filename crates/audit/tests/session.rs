@@ -169,7 +169,10 @@ fn refusals_are_counted_together() {
     let mut records = Vec::new();
     let filter = Filter { act: Some("LEDGER.REFUSALS".into()), ..Filter::default() };
     home.open()
-        .query(&filter, &mut |found| Ok(records.push(String::from_utf8(found.stored).unwrap())))
+        .query(&filter, &mut |found| {
+            records.push(String::from_utf8(found.stored).unwrap());
+            Ok(())
+        })
         .unwrap();
     assert!((1..=3).contains(&records.len()), "{records:?}");
     let count = |text: &String| -> u64 {
