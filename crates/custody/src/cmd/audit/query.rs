@@ -139,11 +139,20 @@ pub(crate) fn tail(args: &TailArgs, context: &Context) -> Outcome {
     let end = args.duration.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let wanted = || end.is_none_or(|end| Instant::now() < end);
     let page = std::cell::RefCell::new(Page::new(context));
-    let mut idle = || page.borrow_mut().flush().map_err(|_| AuditError::Gone);
+    let mut idle = || page.borrow_mut().flush().map_err(unprinted);
     session
         .follow(&filter, &wanted, &mut |found| page.borrow_mut().add(&found), &mut idle)
         .map_err(failure)?;
     page.into_inner().flush()
+}
+
+/// Ends the search when what it finds cannot be printed.
+fn unprinted(failure: Failure) -> AuditError {
+    AuditError::Io {
+        what: "print to",
+        path: "standard output".into(),
+        source: std::io::Error::other(failure.to_string()),
+    }
 }
 
 /// Lines that are printed together.
@@ -164,7 +173,7 @@ impl<'a> Page<'a> {
         } else {
             self.text.push_str(&line(found)?);
         }
-        if self.text.len() > 64 * 1024 { self.flush().map_err(|_| AuditError::Gone) } else { Ok(()) }
+        if self.text.len() > 64 * 1024 { self.flush().map_err(unprinted) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
