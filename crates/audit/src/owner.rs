@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored};
+use event::{
+    Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
+};
 use ledger::{Log, Recovery, Ticket};
 
 use crate::clock::{documents, now, stamp};

@@ -1,5 +1,6 @@
 //! What runs, what does not, and what is said about it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -82,7 +83,7 @@ fn nothing_runs_without_a_word_on_what_it_must_be() {
 fn a_script_is_refused_even_if_its_interpreter_is_the_expected_program() {
     let dir = dir();
     let script = dir.path().join("script");
-    fs::write(&script, "#!/bin/sh\ntouch mark\n").unwrap();
+    rig::overwrite(&script, b"#!/bin/sh\ntouch mark\n");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     for expected in [sha256(&script), sha256("/bin/sh".as_ref())] {
         let run = Finished::run(dir.path(), &["--expect-sha256", &expected], &[&script]);
@@ -130,7 +131,7 @@ fn a_replaced_program_is_not_restarted() {
 /// A program that takes long to measure: a hole of 512 MiB behind it, which the loader never looks at.
 fn slow(dir: &std::path::Path) -> std::path::PathBuf {
     let program = witness(dir, "slow", "good");
-    fs::OpenOptions::new().write(true).open(&program).unwrap().set_len(512 << 20).unwrap();
+    rig::tool(&["truncate".as_ref(), OsStr::new("--size=512M"), program.as_os_str()]);
     program
 }
 
@@ -178,7 +179,7 @@ fn while_it_is_measured_and_while_it_runs_nobody_writes_it() {
     run.wait().unwrap();
 
     let sleep = dir.path().join("sleep");
-    fs::copy("/bin/sleep", &sleep).unwrap();
+    rig::copy("/bin/sleep".as_ref(), &sleep);
     let options = ["--expect-sha256", &sha256(&sleep)];
     let mut run = Running::start(dir.path(), &options, &["./sleep", "600"]);
     run.await_start();
