@@ -171,6 +171,17 @@ fn what_is_left_out_is_left_out_again() {
 }
 
 #[test]
+fn a_file_alone_needs_a_name_only_when_it_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&odd, "x").unwrap();
+    assert!(reason(collect(&odd)).contains("UTF-8"));
+    fs::write(dir.path().join("even"), "x").unwrap();
+    let seal = collect(&dir.path().join("even")).unwrap().into_seal().unwrap();
+    assert!(compare(&seal, &odd).holds());
+}
+
+#[test]
 fn too_many_entries_are_refused() {
     let dir = tree();
     let limits = Limits { entries: 5, ..Limits::default() };
