@@ -13,7 +13,7 @@ use crate::Plan;
 use crate::measure::{Row, custody};
 
 /// About the canonical form of one compliance event, in bytes.
-const EVENT_BYTES: usize = 256;
+const EVENT_BYTES: usize = 300;
 
 #[derive(Deserialize)]
 struct Report {
@@ -21,29 +21,42 @@ struct Report {
     durable: bool,
 }
 
-/// One producer that waits for every acknowledgement, and many at once.
-pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
-    let folder = tempfile::tempdir_in(".").context("a folder on the disk under test")?;
-    let (few, many) = if plan.sample { (50, 2_000) } else { (2_000, 200_000) };
-    let peer = "write + fdatasync per event";
-    let mut rows = Vec::new();
-    for (what, producers, events) in
-        [("durable append, 1 producer, one at a time", 1, few), ("durable append, 64 producers", 64, many)]
-    {
-        rows.push(Row::alternate(
-            (what, peer, "events/s"),
-            plan.rounds,
-            || Ok((ours(folder.path(), producers, events)?, None)),
-            || plain_loop(folder.path(), few),
-        )?);
-    }
-    Ok(rows)
+/// Producers, events that each offers at once, events in all.
+#[derive(Clone, Copy)]
+struct Load {
+    producers: usize,
+    batch: usize,
+    events: usize,
 }
 
-fn ours(folder: &Path, producers: usize, events: usize) -> Result<f64> {
+/// One producer that waits for every acknowledgement, many such producers, and producers that offer batches.
+pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
+    let folder = tempfile::tempdir_in(".").context("a folder on the disk under test")?;
+    let (few, many) = if plan.sample { (50, 2_000) } else { (5_000, 400_000) };
+    let loads = [
+        ("durable append, 1 producer, one event at a time", Load { producers: 1, batch: 1, events: few }),
+        ("durable append, 64 producers, one event at a time", Load { producers: 64, batch: 1, events: many }),
+        (
+            "durable append, 2 producers, 256 events at a time",
+            Load { producers: 2, batch: 256, events: many },
+        ),
+    ];
+    let rows = loads.map(|(what, load)| {
+        Row::alternate(
+            (what, "write + fdatasync per event", "events/s"),
+            plan.rounds,
+            || Ok((ours(folder.path(), load)?, None)),
+            || plain_loop(folder.path(), few),
+        )
+    });
+    rows.into_iter().collect()
+}
+
+fn ours(folder: &Path, load: Load) -> Result<f64> {
     let output = Command::new(custody()?)
-        .args(["--json", "audit", "bench", "--events", &events.to_string()])
-        .args(["--producers", &producers.to_string(), "--dir"])
+        .args(["--json", "audit", "bench", "--size", &EVENT_BYTES.to_string()])
+        .args(["--events", &load.events.to_string(), "--producers", &load.producers.to_string()])
+        .args(["--batch", &load.batch.to_string(), "--dir"])
         .arg(folder)
         .output()?;
     if !output.status.success() {

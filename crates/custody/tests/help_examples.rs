@@ -71,7 +71,12 @@ fn shell(stage: &Home, line: &str) -> Output {
         .args(["-c", line])
         .current_dir(stage.folder())
         .env("PATH", path)
-        .env("CUSTODY_HOME", stage.path());
+        .env("CUSTODY_HOME", stage.path())
+        // `toolchain env --persist` writes into the home folder: never into that of whoever runs the tests.
+        .env("HOME", stage.folder());
+    for name in ["GOPATH", "GOROOT", "GO111MODULE", "GOMODCACHE"] {
+        command.env_remove(name);
+    }
     command.output().unwrap()
 }
 
@@ -89,6 +94,9 @@ fn stage() -> Option<Home> {
     let named = event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10");
     stage.write("events.jsonl", format!("{events}{named}\n"));
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
+    for name in ["go1.27.3.linux-amd64.tar.gz", "go.zip"] {
+        stage.write(name, support::go::release());
+    }
     stage.run(&["init"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     let other = Home::new();

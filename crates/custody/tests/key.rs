@@ -12,14 +12,18 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("custody.toml"), "").unwrap();
-        Self { dir }
+        let home = Self { dir: tempfile::tempdir().unwrap() };
+        let made = home.custody(&["init"]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        home
     }
 
     fn key(&self, args: &[&str]) -> Output {
+        self.custody(&[&["key"], args].concat())
+    }
+
+    fn custody(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_custody"))
-            .arg("key")
             .args(args)
             .env("CUSTODY_HOME", self.dir.path())
             .current_dir(self.dir.path())
@@ -73,11 +77,11 @@ fn snapshot(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 #[test]
 fn the_life_of_a_key() {
     let home = Home::new();
-    let made = home.json(&["new"]);
-    assert_eq!((&made["act"], &made["name"]), (&"KEY.CREATED".into(), &"default".into()));
+    let made = home.json(&["new", "release"]);
+    assert_eq!((&made["act"], &made["name"]), (&"KEY.CREATED".into(), &"release".into()));
     assert!(Path::new(made["public_key_file"].as_str().unwrap()).is_file());
 
-    let rotated = home.json(&["rotate"]);
+    let rotated = home.json(&["rotate", "release"]);
     assert_eq!(rotated["replaced"], made["key_id"]);
     assert_eq!(home.status(&made["key_id"]), "retired");
     assert_eq!(home.status(&rotated["key_id"]), "active");
@@ -114,6 +118,7 @@ fn wrong_input_ends_with_2_and_a_hint() {
         &["new", "../release"],
         &["new", "log"],
         &["rotate", "log"],
+        &["trust", "noise.pem", "--name", "log"],
         &["rotate", "nobody"],
         &["show", "nobody"],
         &["revoke", "nobody", "--reason", "x"],
@@ -138,8 +143,7 @@ fn no_home_says_how_to_make_one() {
 fn a_dry_run_changes_nothing() {
     let home = Home::new();
     let other = Home::new();
-    home.json(&["new"]);
-    let pem = other.json(&["new"])["public_key_file"].as_str().unwrap().to_owned();
+    let pem = other.json(&["new", "theirs"])["public_key_file"].as_str().unwrap().to_owned();
     let before = snapshot(home.path());
     for args in [
         &["new", "next", "--dry-run"][..],
@@ -156,11 +160,11 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn nothing_printed_holds_a_secret() {
     let home = Home::new();
-    let made = home.key(&["new"]);
-    let private = std::fs::read_to_string(home.path().join("keys/default.pem")).unwrap();
+    let made = home.key(&["new", "release"]);
+    let private = std::fs::read_to_string(home.path().join("keys/release.pem")).unwrap();
     let secret = private.lines().nth(1).unwrap();
     assert!(secret.len() > 40);
-    for output in [made, home.key(&["list", "--json"]), home.key(&["show", "default", "--json"])] {
+    for output in [made, home.key(&["list", "--json"]), home.key(&["show", "release", "--json"])] {
         assert!(!(text(&output.stdout) + &text(&output.stderr)).contains(&secret[24..]));
     }
 }
@@ -170,7 +174,6 @@ fn nothing_printed_holds_a_secret() {
 fn a_key_open_to_others_cannot_be_used_here() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
-    home.json(&["new"]);
     let file = home.path().join("keys/default.pem");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(home.fails(3, &["rotate"]).contains("chmod go="));
@@ -184,7 +187,7 @@ fn openssl_reads_the_keys() {
         return;
     }
     let home = Home::new();
-    let made = home.json(&["new"]);
+    let made = home.json(&["show", "default"]);
     let public = |args: &[&str]| {
         let run = Command::new("openssl").arg("pkey").args(args).current_dir(home.path()).output().unwrap();
         assert!(run.status.success(), "{}", text(&run.stderr));
@@ -194,4 +197,37 @@ fn openssl_reads_the_keys() {
     let from_public = public(&["-pubin", "-in", "keys/default.pub.pem", "-pubout", "-outform", "DER"]);
     assert_eq!(from_private, from_public);
     assert_eq!(signing::KeyId::of_spki(&from_public).as_str(), made["key_id"]);
+}
+
+/// A key that nobody could learn of must not come to be.
+#[test]
+fn a_change_that_cannot_be_recorded_is_not_made() {
+    let home = Home::new();
+    std::fs::remove_file(home.path().join("keys/log.vkey")).unwrap();
+    let before = snapshot(&home.path().join("keys"));
+    for args in [&["new", "release"][..], &["rotate"], &["revoke", "default", "--reason", "x"]] {
+        assert!(!home.key(args).status.success(), "{args:?}");
+    }
+    assert_eq!(snapshot(&home.path().join("keys")), before);
+    assert!(!home.path().join("trust/revoked").exists());
+}
+
+#[test]
+fn every_change_is_in_the_ledger() {
+    let (home, other) = (Home::new(), Home::new());
+    let pem = other.json(&["show", "default"])["public_key"].as_str().unwrap().to_owned();
+    std::fs::write(home.path().join("other.pem"), pem).unwrap();
+    home.json(&["new", "release"]);
+    home.json(&["rotate", "release"]);
+    home.json(&["trust", "other.pem", "--name", "other"]);
+    home.json(&["revoke", "other", "--reason", "it leaked"]);
+    home.key(&["new", "unmade", "--dry-run"]);
+    let events = text(&home.custody(&["audit", "query", "--json"]).stdout);
+    let acts: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|entry| Some(entry["event"]["act"].as_str().or(entry["act"].as_str())?.to_owned()))
+        .filter(|act| act.starts_with("KEY."))
+        .collect();
+    assert_eq!(acts, ["KEY.CREATED", "KEY.CREATED", "KEY.ROTATED", "KEY.TRUSTED", "KEY.REVOKED"], "{events}");
 }

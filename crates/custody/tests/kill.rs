@@ -2,6 +2,7 @@
 //!
 //! The kill leaves the page cache alone, so this shows the order of acknowledgement and recovery, not durability;
 //! the crash images in `crates/ledger` show that.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod support;
 

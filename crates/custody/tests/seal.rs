@@ -170,6 +170,9 @@ fn what_is_missing_or_refused_is_an_input_error() {
     stderr(&home, &["seal", "create", "nowhere", "-o", "x.seal.json"], 2);
     stderr(&home, &["seal", "create", "app", "-o", "x.seal.json", "--key", "nobody"], 2);
     stderr(&home, &["seal", "create", "app/bin/payments", "-o", "x.seal.json", "--exclude", "*"], 2);
+    stderr(&home, &["seal", "create", "app", "-o", "no/such/folder/x.seal.json"], 2);
+    stderr(&home, &["seal", "create", "app/bin", "-o", "app/config"], 2);
+    stderr(&home, &["seal", "verify", "app", "--seal", "app.seal.json", "--trust", "nowhere.pem"], 2);
     home.write("bad.zip", b"PK\x03\x04 and no more");
     let error = stderr(&home, &["seal", "create", "bad.zip", "-o", "x.seal.json"], 2);
     assert!(error.contains("truncated"), "{error}");
@@ -295,7 +298,7 @@ fn a_read_only_home_makes_no_seal_and_still_verifies() {
 fn a_file_that_may_not_be_read_is_the_environment() {
     let home = home();
     let path = home.write("app/secret", "x");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         eprintln!("SKIPPED: root may read every file");
         return;

@@ -2,7 +2,9 @@
 //! everything that can be wrong.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says where it broke by panicking there")]
+
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use support::go::{go_script, member, platform};
 
 /// A folder with a home in it, and the command with nothing of the caller's Go in its environment.
 struct Bench {
@@ -27,8 +30,7 @@ impl Bench {
     /// With a home that can sign.
     fn with_home() -> Self {
         let bench = Self::new();
-        fs::write(bench.at("home/custody.toml"), "").unwrap();
-        let made = bench.command(&["key", "new"]).output().unwrap();
+        let made = bench.command(&["init"]).output().unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         bench
     }
@@ -88,24 +90,6 @@ impl Bench {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A ustar member. Kinds: `0` file, `2` symbolic link.
-fn member(name: &str, kind: u8, mode: u32, link: &str, content: &[u8]) -> Vec<u8> {
-    let mut block = [0u8; 512];
-    block[..name.len()].copy_from_slice(name.as_bytes());
-    block[100..107].copy_from_slice(format!("{mode:07o}").as_bytes());
-    block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
-    block[148..156].fill(b' ');
-    block[156] = kind;
-    block[157..157 + link.len()].copy_from_slice(link.as_bytes());
-    block[257..265].copy_from_slice(b"ustar\x0000");
-    let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut out = block.to_vec();
-    out.extend(content);
-    out.resize(out.len().next_multiple_of(512), 0);
-    out
 }
 
 /// A small release whose files have `mode`.
@@ -230,60 +214,15 @@ fn goroot_is_never_gopath() {
     bench.json(&["env", "sdk", "--gopath", "sdk2"]);
 }
 
-/// A go command that answers as a real one would, except where `twist` (shell) says otherwise.
+/// A toolchain whose go is a script.
 fn fake(bench: &Bench, twist: &str) -> PathBuf {
     let root = bench.at("it's \"fake\" $go");
     fs::create_dir_all(root.join("bin")).unwrap();
-    let std = packages();
     fs::write(root.join("VERSION"), "go1.27.3\n").unwrap();
-    let script = format!(
-        r#"#!/bin/sh
-root=$(cd "$(dirname "$0")/.." && pwd)
-version="go version go1.27.3 {platform}"
-goroot=$root gopath=${{GOPATH:-$HOME/go}} mod=${{GO111MODULE:-}} cache=${{GOMODCACHE:-$gopath/pkg/mod}} std="{std}" word=hello
-{twist}
-escape() {{ printf '%s' "$1" | sed 's/["\\]/\\&/g'; }}
-case $1 in
-version) echo "$version" ;;
-env) printf '{{"GOROOT":"%s","GOPATH":"%s","GO111MODULE":"%s","GOMODCACHE":"%s"}}\n' \
-	"$(escape "$goroot")" "$(escape "$gopath")" "$mod" "$(escape "$cache")" ;;
-list) for p in $std; do printf '%s\tfalse\n' "$p"; done ;;
-build) said=$(sed -n 's/.*Println("hello \(.*\)").*/\1/p' main.go)
-	printf '#!/bin/sh\necho %s %s\n' "$word" "$said" >"$3"; chmod +x "$3" ;;
-esac
-"#,
-        platform = platform(),
-    );
     let go = root.join("bin/go");
-    fs::write(&go, script).unwrap();
+    fs::write(&go, go_script(twist)).unwrap();
     fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
     root
-}
-
-/// Go's name of this machine, as far as the tests run.
-fn platform() -> String {
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let os = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
-    format!("{os}/{arch}")
-}
-
-/// The list that the command itself holds a release to.
-fn packages() -> String {
-    let source = include_str!("../src/cmd/toolchain/check/standard.rs");
-    let list = source
-        .split_once(
-            "GO_1_18: &str = \"\
-",
-        )
-        .unwrap()
-        .1
-        .split_once("\";")
-        .unwrap()
-        .0;
-    list.replace(
-        "\
-", "",
-    )
 }
 
 /// The table of a fake toolchain: exit code, and status and finding of each check.
@@ -294,8 +233,8 @@ fn checked(twist: &str, prepare: impl FnOnce(&Bench, &mut Command)) -> (i32, Val
         bench.command(&["toolchain", "check", root.to_str().unwrap(), "--json", "--timeout", "5"]);
     prepare(&bench, &mut command);
     let output = command.output().unwrap();
-    let table =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&output.stderr)));
+    assert!(!output.stdout.is_empty(), "{}", text(&output.stderr));
+    let table = serde_json::from_slice(&output.stdout).unwrap();
     (output.status.code().unwrap(), table)
 }
 

@@ -106,15 +106,28 @@ fn observe_plain(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Observation, EvidenceError> {
-    let name = name_of(path);
+    let entry_path = entry_path(path, options)?;
     let shown = shown(path);
     let mut tape = Tape::new(source, &shown, None, progress);
     let mut buffer = vec![0; content::CHUNK];
     let (size, digest) = content::hash(&mut tape, &mut buffer, |_| Ok(()))
         .map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::read(path, e)))?;
     let mut collector = Collector::new(options);
-    collector.entry(Entry::file(EntryPath::new(&name)?, mode(metadata), size, digest))?;
+    collector.entry(Entry::file(entry_path, mode(metadata), size, digest))?;
     Ok(collector.finish(ObservedKind::File, Some(digest), None))
+}
+
+/// The path of a file's one entry. For a comparison the name does not matter, so there none is refused.
+fn entry_path(path: &Path, options: &Options) -> Result<EntryPath, EvidenceError> {
+    let name = path.file_name().unwrap_or_default();
+    let checked = name
+        .to_str()
+        .ok_or_else(|| EvidenceError::Name { name: escape(name.as_encoded_bytes()) })
+        .and_then(|name| Ok(EntryPath::new(name)?));
+    match checked {
+        Err(_) if options.tolerant => Ok(EntryPath::new("file")?),
+        checked => checked,
+    }
 }
 
 /// The last component of a path; of the folder that `.` stands for when it has none.

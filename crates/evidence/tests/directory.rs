@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -147,6 +147,23 @@ fn a_file_that_changes_while_it_is_read_is_noticed() {
 }
 
 #[test]
+fn a_file_that_is_written_over_while_it_is_read_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    fs::write(&file, vec![0; 1 << 20]).unwrap();
+    // Older kernels stamp files with a clock that ticks every few milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let error = evidence::collect(dir.path(), &Options::default(), &|_, _| {
+        let file = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        file.write_all_at(b"x", 0).unwrap();
+    });
+    assert!(
+        matches!(error, Err(EvidenceError::Unstable { .. })),
+        "the size is the same and the content is not"
+    );
+}
+
+#[test]
 fn an_archive_that_changes_while_it_is_read_is_noticed() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&support::zip::archive([support::zip::stored("a", b"x")])).unwrap();
@@ -168,6 +185,17 @@ fn what_is_left_out_is_left_out_again() {
     assert!(compare(&seal, dir.path()).holds());
     fs::write(dir.path().join("debug.log"), "2").unwrap();
     assert_eq!(compare(&seal, dir.path()).added, ["debug.log"]);
+}
+
+#[test]
+fn a_file_alone_needs_a_name_only_when_it_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&odd, "x").unwrap();
+    assert!(reason(collect(&odd)).contains("UTF-8"));
+    fs::write(dir.path().join("even"), "x").unwrap();
+    let seal = collect(&dir.path().join("even")).unwrap().into_seal().unwrap();
+    assert!(compare(&seal, &odd).holds());
 }
 
 #[test]

@@ -38,6 +38,11 @@ fn every_shape_is_read() {
 }
 
 #[test]
+fn an_archive_of_nothing_has_a_seal() {
+    assert!(sealed(&archive([])).tree().entries().is_empty());
+}
+
+#[test]
 fn kinds_and_modes_come_from_the_unix_attributes() {
     let bytes = archive([
         Entry { mode: 0o100_755, ..stored("tool", b"x") },

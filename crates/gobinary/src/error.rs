@@ -2,7 +2,7 @@
 
 /// Everything that can go wrong. The first two are the caller's choice of file; the others say that a file which
 /// looked right is damaged or unlike anything a Go toolchain writes.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Neither ELF nor PE.
@@ -51,16 +51,4 @@ pub enum Error {
         /// Which part, and how.
         what: &'static str,
     },
-}
-
-impl Error {
-    /// The same refusal once more, for a caller who asks again for what could not be had.
-    pub(crate) fn again(&self) -> Self {
-        match *self {
-            Self::OldFunctionTable { release } => Self::OldFunctionTable { release },
-            Self::NoTextStart => Self::NoTextStart,
-            Self::FunctionTable { what } => Self::FunctionTable { what },
-            _ => Self::NoFunctionTable,
-        }
-    }
 }

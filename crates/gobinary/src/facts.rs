@@ -223,8 +223,10 @@ pub struct TableSummary {
     pub functions: u64,
     /// Where the Go code starts, hexadecimal.
     pub text: String,
-    /// What said so: `moduledata`, `header` or `symbol`.
+    /// What said so: `moduledata` or `header`.
     pub text_from: &'static str,
+    /// How long it is, where the module data says.
+    pub bytes: Option<u64>,
 }
 
 /// Source paths in the function table.

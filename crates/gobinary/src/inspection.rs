@@ -25,7 +25,7 @@ pub(crate) fn gather(binary: &Binary<'_>) -> Inspection {
         go: binary.go.clone(),
         linkage: container.linkage.clone(),
         memory: container.memory.clone(),
-        symbols: symbols(image, &container.symbol_table),
+        symbols: symbols(image, &container.symbol_table, table.ok().and_then(|(_, text)| text.table_bytes)),
         build_ids: container.build_ids.clone(),
         cgo: Cgo {
             enabled: setting("CGO_ENABLED").map(|value| value == "1"),
@@ -38,19 +38,25 @@ pub(crate) fn gather(binary: &Binary<'_>) -> Inspection {
             functions: header.functions as u64,
             text: format!("{:#x}", text.start),
             text_from: text.source,
+            bytes: text.table_bytes,
         }),
         function_table_error: table.err().map(ToString::to_string),
         paths: header.map(paths).unwrap_or_default(),
     }
 }
 
-fn symbols(image: &Image<'_>, beside: &[SymbolSection]) -> Symbols {
+fn symbols(image: &Image<'_>, beside: &[SymbolSection], table: Option<u64>) -> Symbols {
     let within = image.sections.iter().filter_map(|section| {
         let purpose = purpose(&section.name)?;
         let (name, expanded) = (section.name.clone(), section.expanded);
         Some(SymbolSection { name, bytes: section.bytes, expanded, purpose })
     });
-    let sections: Vec<SymbolSection> = within.chain(beside.iter().cloned()).collect();
+    let mut sections: Vec<SymbolSection> = within.chain(beside.iter().cloned()).collect();
+    // A PE keeps it among other read-only data; so does an external linker in a PIE, until Go 1.25.
+    if let Some(bytes) = table.filter(|_| sections.iter().all(|s| s.purpose != Purpose::Runtime)) {
+        let name = "function table".to_owned();
+        sections.push(SymbolSection { name, bytes, expanded: None, purpose: Purpose::Runtime });
+    }
     let has = |purpose| sections.iter().any(|s| s.purpose == purpose && s.bytes > 0);
     let removable = sections.iter().filter(|s| s.purpose != Purpose::Runtime);
     Symbols {

@@ -90,7 +90,7 @@ impl<'a> Binary<'a> {
     pub fn functions(&self) -> Result<Vec<Function<'a>>, Error> {
         match &self.table {
             Ok((header, text)) => functions::decode(header, text),
-            Err(error) => Err(error.again()),
+            Err(error) => Err(error.clone()),
         }
     }
 

@@ -7,8 +7,9 @@
 use crate::image::Image;
 use crate::pclntab::Header;
 
-/// Places of fields, in words.
+/// Places of fields, in words. The fifth slice is that of the function records, which stand last in the table.
 const FIRST_SLICE: u64 = 1;
+const RECORDS: u64 = 13;
 const FUNCTION_TABLE: u64 = 16;
 const MINIMUM_PC: u64 = 20;
 const TEXT: u64 = 22;
@@ -23,6 +24,8 @@ const SECTIONS: u64 = 4096;
 pub(crate) struct Text {
     pub(crate) start: u64,
     pub(crate) source: &'static str,
+    /// How long the whole function table is, where the module data says.
+    pub(crate) table_bytes: Option<u64>,
     /// (offset, end offset, address) of each part, when the code is in several.
     parts: Vec<(u64, u64, u64)>,
 }
@@ -43,7 +46,7 @@ pub(crate) fn text(image: &Image<'_>, header: &Header<'_>) -> Option<Text> {
     found.or_else(|| {
         let relocated = image.word(header.address.wrapping_add(8 + 2 * header.layout.pointer as u64));
         let start = relocated.filter(|&start| start != 0 && image.from(start).is_some())?;
-        Some(Text { start, source: "header", parts: Vec::new() })
+        Some(Text { start, source: "header", table_bytes: None, parts: Vec::new() })
     })
 }
 
@@ -59,7 +62,12 @@ fn validated(image: &Image<'_>, header: &Header<'_>, place: u64) -> Option<Text>
     let entries = word(FUNCTION_TABLE + 1)?;
     let (start, end, least) = (word(TEXT)?, word(END_TEXT)?, word(MINIMUM_PC)?);
     let holds = entries == header.functions as u64 + 1 && start < end && (start..=end).contains(&least);
-    holds.then(|| Text { start, source: "moduledata", parts: parts(image, pointer, start, word) })
+    holds.then(|| Text {
+        start,
+        source: "moduledata",
+        table_bytes: word(RECORDS + 1).and_then(|length| header.offsets[4].checked_add(length)),
+        parts: parts(image, pointer, start, word),
+    })
 }
 
 /// `textsectmap`: a slice whose first element is (0, end, start of the code).

@@ -2,7 +2,8 @@
 
 use object::LittleEndian as LE;
 use object::pe::{self, ImageNtHeaders32, ImageNtHeaders64};
-use object::read::pe::{ImageNtHeaders, ImageOptionalHeader as _};
+use object::read::StringTable;
+use object::read::pe::{DataDirectories, ImageNtHeaders, ImageOptionalHeader as _};
 
 use crate::Error;
 use crate::bytes::{self, Layout};
@@ -32,70 +33,68 @@ fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container),
     let (headers, directories) = P::parse(data, &mut offset).map_err(damaged)?;
     let table = headers.sections(data, offset).map_err(damaged)?;
     let strings = headers.symbols(data).map(|s| s.strings()).unwrap_or_default();
-    let optional = headers.optional_header();
-
-    let mut regions = Vec::new();
-    let mut sections = Vec::new();
-    for header in table.iter() {
-        let name = header.name(strings).unwrap_or(header.raw_name());
-        let name = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
-        let region = region(name, optional.image_base(), header, data.len());
-        sections.extend(section(&region, header, data));
-        regions.push(region);
-    }
+    let base = headers.optional_header().image_base();
+    let regions: Vec<Region> = table.iter().map(|header| region(strings, base, header, data.len())).collect();
     let file = headers.file_header();
-    let flags = optional.dll_characteristics();
-    let image = Image {
-        data,
-        layout: Layout { big_endian: false, pointer: if headers.is_type_64() { 8 } else { 4 } },
-        regions,
-        sections,
-        relocations: Vec::new(),
-    };
-    let relocatable = !file.characteristics.get(LE).contains(pe::IMAGE_FILE_RELOCS_STRIPPED);
-    let dynamic_base = flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE) && relocatable;
-    let nx = flags.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT);
-    let signature = directories.get(pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
+    let flags = flags(headers, &directories);
     let container = Container {
         format: "pe",
         architecture: architecture(file.machine.get(LE)),
-        linkage: Linkage {
-            kind: match () {
-                () if file.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) => Kind::SharedLibrary,
-                () if dynamic_base => Kind::PositionIndependent,
-                () => Kind::Executable,
-            },
-            static_linked: false, // every Windows program calls the system through DLLs
-            interpreter: None,
-            needed: libraries(&directories, data, &table),
-            search_paths: Vec::new(),
-        },
-        memory: Memory {
-            relro: None,
-            relro_needed: false,
-            binds_lazily: false,
-            nx_stack: if nx { NxStack::Yes } else { NxStack::No },
-            write_execute: image
-                .regions
-                .iter()
-                .filter(|r| r.writable && r.executable)
-                .map(|r| r.name.clone())
-                .collect(),
-        },
+        linkage: linkage(file, flags, libraries(&directories, data, &table)),
+        memory: memory(&regions, flags),
         build_ids: BuildIds { go: go_build_id(data), gnu: None },
-        pe: Some(PeFacts {
-            dynamic_base,
-            high_entropy_va: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA),
-            nx_compat: nx,
-            guard_cf: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_GUARD_CF),
-            authenticode: signature.is_some_and(|d| d.size.get(LE) != 0),
-        }),
+        pe: Some(flags),
         symbol_table: symbol_table(file, data),
+    };
+    let image = Image {
+        data,
+        layout: Layout { big_endian: false, pointer: if headers.is_type_64() { 8 } else { 4 } },
+        sections: regions.iter().zip(table.iter()).filter_map(|(r, h)| section(r, h, data)).collect(),
+        regions,
+        relocations: Vec::new(),
     };
     Ok((image, container))
 }
 
-fn region(name: String, base: u64, header: &pe::ImageSectionHeader, length: usize) -> Region {
+fn flags<P: ImageNtHeaders>(headers: &P, directories: &DataDirectories<'_>) -> PeFacts {
+    let flags = headers.optional_header().dll_characteristics();
+    let fixed = headers.file_header().characteristics.get(LE).contains(pe::IMAGE_FILE_RELOCS_STRIPPED);
+    let signature = directories.get(pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
+    PeFacts {
+        dynamic_base: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE) && !fixed,
+        high_entropy_va: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA),
+        nx_compat: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT),
+        guard_cf: flags.contains(pe::IMAGE_DLLCHARACTERISTICS_GUARD_CF),
+        authenticode: signature.is_some_and(|d| d.size.get(LE) != 0),
+    }
+}
+
+fn linkage(file: &pe::ImageFileHeader, flags: PeFacts, needed: Vec<String>) -> Linkage {
+    let kind = if file.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) {
+        Kind::SharedLibrary
+    } else if flags.dynamic_base {
+        Kind::PositionIndependent
+    } else {
+        Kind::Executable
+    };
+    // Every Windows program calls the system through DLLs.
+    Linkage { kind, static_linked: false, interpreter: None, needed, search_paths: Vec::new() }
+}
+
+fn memory(regions: &[Region], flags: PeFacts) -> Memory {
+    let both = regions.iter().filter(|r| r.writable && r.executable);
+    Memory {
+        relro: None,
+        relro_needed: false,
+        binds_lazily: false,
+        nx_stack: if flags.nx_compat { NxStack::Yes } else { NxStack::No },
+        write_execute: both.map(|r| r.name.clone()).collect(),
+    }
+}
+
+fn region(strings: StringTable<'_>, base: u64, header: &pe::ImageSectionHeader, length: usize) -> Region {
+    let name = header.name(strings).unwrap_or(header.raw_name());
+    let name = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
     let (offset, held) = header.pe_file_range();
     let flags = header.characteristics.get(LE);
     let start = bytes::index(offset.into()).unwrap_or(usize::MAX).min(length);
@@ -132,7 +131,7 @@ fn architecture(machine: pe::Machine) -> String {
 }
 
 fn libraries(
-    directories: &object::read::pe::DataDirectories<'_>,
+    directories: &DataDirectories<'_>,
     data: &[u8],
     sections: &object::read::coff::SectionTable<'_>,
 ) -> Vec<String> {

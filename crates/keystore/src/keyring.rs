@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use signing::{Ed25519Signer, Ed25519Verifier, KeyId, Signer as _, Verifier};
 
 use crate::name::is_key_id;
-use crate::{KeyName, Keystore, KeystoreError, Revocation, Rotation, TrustStore, TrustedKey};
+use crate::{KeyName, Keystore, KeystoreError, LOG_KEY, Revocation, Rotation, TrustStore, TrustedKey};
 
 /// The keys of one home.
 #[derive(Clone, Debug)]
@@ -60,6 +60,10 @@ pub struct RingKey {
 }
 
 impl RingKey {
+    fn is_log(&self) -> bool {
+        self.origin == Origin::Own && self.name.as_str() == LOG_KEY
+    }
+
     /// Whether its signatures are to be believed.
     #[must_use]
     pub fn counts(&self) -> bool {
@@ -211,12 +215,13 @@ impl Keyring {
         own.chain(retired).chain(trusted).map(|key| self.with_revocation(key)).collect()
     }
 
-    /// The keys whose signatures count: own, retired and trusted, without the revoked.
+    /// The keys whose signatures count: own, retired and trusted, without the revoked, and without the ledger's own
+    /// ([`LOG_KEY`]), which vouches for checkpoints and for nothing else.
     ///
     /// # Errors
     /// When a file cannot be read or holds no key.
     pub fn verifiers(&self) -> Result<Vec<RingKey>, KeystoreError> {
-        Ok(self.keys()?.into_iter().filter(RingKey::counts).collect())
+        Ok(self.keys()?.into_iter().filter(|key| key.counts() && !key.is_log()).collect())
     }
 
     /// Whether a key counts.

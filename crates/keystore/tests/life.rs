@@ -222,6 +222,15 @@ fn files_that_are_no_keys_are_named() {
 }
 
 #[test]
+fn the_ledgers_own_key_vouches_for_nothing_else() {
+    let house = House::new();
+    house.ring().own().create(keystore::LOG_KEY).unwrap();
+    let release = house.ring().create("release").unwrap();
+    let counted: Vec<_> = house.ring().verifiers().unwrap().into_iter().map(|k| k.key_id).collect();
+    assert_eq!(counted, [release.key_id]);
+}
+
+#[test]
 fn opening_touches_nothing() {
     let house = House::new();
     let store = Keystore::open(house.dir.path().join("keys"));

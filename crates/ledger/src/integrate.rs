@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use signing::note::NoteSigner;
+use signing::note::{NoteSigner, NoteVerifier};
 use tlog::Tile;
 use tlog::tile::Level;
 
@@ -150,6 +150,21 @@ impl Integrator {
             self.touched.pop_first();
         }
         Ok(())
+    }
+
+    /// The same checkpoint by the log's own key: published anew when another key had signed it.
+    pub(crate) fn sign_again(
+        &self,
+        found: &SignedCheckpoint,
+        own: &NoteVerifier,
+    ) -> Result<SignedCheckpoint, LedgerError> {
+        if own.open(&found.note).is_ok() {
+            return Ok(found.clone());
+        }
+        let (root, sm3_root) = (self.edge.sha256.root(), self.edge.sm3.root());
+        let again = SignedCheckpoint::sign(&self.origin, &self.signer, found.size(), root, sm3_root)?;
+        self.publish(&again)?;
+        Ok(again)
     }
 
     /// Writes the checkpoint aside, syncs it, gives it its name, syncs the name.

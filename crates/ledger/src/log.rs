@@ -10,6 +10,7 @@ use std::time::Duration;
 use tlog::{ConsistencyProof, Hash, InclusionProof, Sha256, Sm3, TILE_WIDTH};
 
 use crate::checkpoint::SignedCheckpoint;
+use crate::edge::Place;
 use crate::error::LedgerError;
 use crate::integrate::Integrator;
 use crate::options::Options;
@@ -147,22 +148,30 @@ impl Log {
         Entries { log: self, next: range.start, end: range.end, bundle: Vec::new().into_iter() }
     }
 
-    /// Inclusion path of a leaf in the SHA-256 tree of `size` leaves, which must be published.
+    /// Inclusion path of a leaf in the SHA-256 tree of `size` leaves: any size up to the newest checkpoint's.
     ///
     /// # Errors
     /// [`LedgerError::OutOfRange`], or a tile that cannot be read.
     pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
-        self.check_published(size)?;
-        tlog::inclusion_path::<Sha256, _>(&mut StoredTree::<Sha256>::new(&*self.storage, size), index, size)
+        tlog::inclusion_path::<Sha256, _>(&mut self.tree::<Sha256>(size)?, index, size)
     }
 
-    /// Consistency path between two published sizes in the SHA-256 tree.
+    /// Consistency path between two sizes, up to the newest checkpoint's, in the SHA-256 tree.
     ///
     /// # Errors
     /// [`LedgerError::OutOfRange`], or a tile that cannot be read.
     pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LedgerError> {
-        self.check_published(new)?;
-        tlog::consistency_path::<Sha256, _>(&mut StoredTree::<Sha256>::new(&*self.storage, new), old, new)
+        tlog::consistency_path::<Sha256, _>(&mut self.tree::<Sha256>(new)?, old, new)
+    }
+
+    /// The stored tree, of which the first `size` leaves are asked for. Its partial tiles are those of the newest
+    /// checkpoint: there are none for sizes that were never published.
+    fn tree<H: Place>(&self, size: u64) -> Result<StoredTree<'_, H>, LedgerError> {
+        let published = self.shared.sizes().2;
+        if size > published {
+            return Err(LedgerError::OutOfRange { index: size, size: published });
+        }
+        Ok(StoredTree::new(&*self.storage, published))
     }
 
     /// The `.tlog-proof` of a durable leaf, under a checkpoint that is published now if none covers it yet.
@@ -184,15 +193,8 @@ impl Log {
         let checkpoint = self.latest_checkpoint();
         let new = checkpoint.size();
         let path = self.consistency(old, new)?;
-        let sm3_path =
-            tlog::consistency_path::<Sm3, _>(&mut StoredTree::<Sm3>::new(&*self.storage, new), old, new)?;
+        let sm3_path = tlog::consistency_path::<Sm3, _>(&mut self.tree::<Sm3>(new)?, old, new)?;
         Ok(ConsistencyProof { old, new, path, sm3_path, note: checkpoint.note.clone() })
-    }
-
-    fn check_published(&self, size: u64) -> Result<(), LedgerError> {
-        let published = self.shared.sizes().2;
-        let within = size <= published;
-        if within { Ok(()) } else { Err(LedgerError::OutOfRange { index: size, size: published }) }
     }
 
     /// Waits for what is queued, publishes it, and lets the home go.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use signing::note::NoteSigner;
+use signing::note::{NoteSigner, NoteVerifier};
 
 /// How a log is opened.
 pub struct Options {
@@ -8,6 +8,9 @@ pub struct Options {
     pub origin: String,
     /// The key that signs checkpoints.
     pub signer: NoteSigner,
+    /// Keys of this log that were rotated away: a checkpoint by one of them is accepted at opening, and signed again
+    /// with [`Options::signer`] over the same tree.
+    pub retired: Vec<NoteVerifier>,
     /// How often a checkpoint is published over what has become durable; `None` publishes only on
     /// [`publish`](crate::Log::publish), on closing, and when too much is held.
     pub publish_every: Option<Duration>,
@@ -26,6 +29,7 @@ impl Options {
         Self {
             origin: origin.into(),
             signer,
+            retired: Vec::new(),
             publish_every: Some(Duration::from_secs(1)),
             segment_bytes: 16 << 20,
             held_bytes: 128 << 20,

@@ -43,7 +43,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         make_dir(&*storage, dir)?;
     }
     storage.sync_dir(Site::Home, "").attempt("sync the directory", "")?;
-    let verifier = options.signer.verifier();
+    let own = options.signer.verifier();
     let mut integrator = Integrator {
         storage: Arc::clone(&storage),
         origin: options.origin,
@@ -54,7 +54,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         staged: Vec::new(),
         failed: None,
     };
-    let found = find_checkpoint(&*storage, &verifier, &integrator.origin)?;
+    let found = find_checkpoint(&*storage, &own, &options.retired, &integrator.origin)?;
     let created = found.is_none();
     let found = match found {
         Some(found) => found,
@@ -65,7 +65,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
     let replayed = replay(&*storage, found.size(), &mut |leaf| leaves.push(leaf.to_vec()))?;
     remove_unpublished(&*storage, found.size(), &mut integrator.touched)?;
     let published = if leaves.is_empty() {
-        found.clone()
+        integrator.sign_again(&found, &own)?
     } else {
         integrator.extend(&found, leaves.iter().map(Vec::as_slice))?
     };
@@ -82,14 +82,20 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
 /// The checkpoint of the home; `None` when the home has no log.
 fn find_checkpoint(
     storage: &dyn Storage,
-    verifier: &NoteVerifier,
+    own: &NoteVerifier,
+    retired: &[NoteVerifier],
     origin: &str,
 ) -> Result<Option<SignedCheckpoint>, LedgerError> {
     match storage.read(PATH) {
         Ok(note) => {
             storage.sync_dir(Site::CheckpointFound, "log").attempt("sync the directory", "log")?;
-            let checkpoint = SignedCheckpoint::open_bytes(note, verifier, origin);
-            checkpoint.map(Some).map_err(|source| LedgerError::Checkpoint { source })
+            let opened = SignedCheckpoint::open_bytes(note.clone(), own, origin).or_else(|error| {
+                let mut by_retired = retired
+                    .iter()
+                    .filter_map(|key| SignedCheckpoint::open_bytes(note.clone(), key, origin).ok());
+                by_retired.next().ok_or(error)
+            });
+            opened.map(Some).map_err(|source| LedgerError::Checkpoint { source })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // The checkpoint of the empty log is durable before the first tile or segment is made.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{ORIGIN, leaf, options, signer};
 use ledger::{LedgerError, Log, Options, SignedCheckpoint};
-use tlog::{Sha256, TreeHash as _};
+use tlog::{Frontier, Sha256, TreeHash as _};
 
 #[test]
 fn what_is_appended_is_read_proved_and_there_after_opening_again() {
@@ -108,4 +108,29 @@ fn a_closed_home_has_an_empty_write_ahead_log() {
     log.append((0..5000).map(leaf).collect()).unwrap();
     log.close().unwrap();
     assert_eq!(std::fs::read_dir(home.path().join("wal")).unwrap().count(), 0);
+}
+
+#[test]
+fn proofs_are_made_for_every_size_also_those_never_published() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(home.path(), options()).unwrap();
+    log.append((0..300).map(leaf).collect()).unwrap();
+    log.publish().unwrap();
+    let mut tree = Frontier::<Sha256>::new();
+    let mut roots = vec![tree.root()];
+    for size in 1..=300u64 {
+        tree.push(Sha256::leaf(&leaf(size - 1)));
+        roots.push(tree.root());
+        for index in [0, size / 2, size - 1] {
+            let path = log.inclusion(index, size).unwrap();
+            let root = tree.root();
+            tlog::verify_inclusion::<Sha256>(&Sha256::leaf(&leaf(index)), index, size, &path, &root).unwrap();
+        }
+        for old in [1, size / 2, size - 1] {
+            let path = log.consistency(old, size).unwrap();
+            let (from, to) = (&roots[usize::try_from(old).unwrap()], &tree.root());
+            tlog::verify_consistency::<Sha256>(old, size, &path, from, to).unwrap();
+        }
+    }
+    assert!(matches!(log.inclusion(0, 301), Err(LedgerError::OutOfRange { .. })));
 }

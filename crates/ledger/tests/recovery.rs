@@ -5,8 +5,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{files, leaf, options, verify};
-use ledger::{Damage, LedgerError, Log};
+use common::{ORIGIN, files, leaf, options, verify};
+use ledger::{Damage, LedgerError, Log, Options};
+use signing::Ed25519Signer;
+use signing::note::NoteSigner;
 
 /// What a killed owner leaves: 10 leaves under a checkpoint, then 3 records of 5 leaves each.
 fn killed(home: &Path) -> PathBuf {
@@ -130,5 +132,28 @@ fn a_right_edge_that_does_not_belong_to_the_checkpoint_is_refused() {
         bytes[20] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         assert!(Log::open(home.path(), options()).is_err(), "{file}");
+    }
+}
+
+#[test]
+fn a_log_goes_on_under_a_new_key_when_the_old_one_is_named() {
+    for unpublished in [0, 5] {
+        let home = tempfile::tempdir().unwrap();
+        killed(home.path());
+        if unpublished == 0 {
+            Log::open(home.path(), options()).unwrap();
+        }
+        let key = Ed25519Signer::generate().unwrap().to_pkcs8_pem().unwrap();
+        let signer = || NoteSigner::new(ORIGIN, Ed25519Signer::from_pkcs8_pem(&key).unwrap()).unwrap();
+        let refused = Log::open(home.path(), Options::new(ORIGIN, signer())).map(|_| ());
+        assert!(matches!(refused, Err(LedgerError::Checkpoint { .. })), "{refused:?}");
+        let retired = vec![common::verifier()];
+        let (log, _) = Log::open(home.path(), Options { retired, ..Options::new(ORIGIN, signer()) }).unwrap();
+        assert_eq!(log.latest_checkpoint().size(), 25);
+        log.close().unwrap();
+        let none = ledger::VerifyOptions::default();
+        let report = ledger::verify(home.path(), &signer().verifier(), &none, &mut |_, _| ()).unwrap();
+        assert!(report.holds(), "{:?}", report.damage);
+        Log::open(home.path(), Options::new(ORIGIN, signer())).unwrap();
     }
 }

@@ -225,7 +225,7 @@ fn verifying_beside_a_busy_owner_gives_no_false_alarm() {
             (runs, last) = (runs + 1, size);
         }
         stop.store(true, Ordering::Relaxed);
-        assert!(runs > 5 && last > 100, "{runs} runs, {last} entries");
+        assert!(runs > 2 && last > 20, "{runs} runs, {last} entries");
     });
     log.close().unwrap();
     assert!(verify(home.path()).holds());

@@ -158,9 +158,13 @@ impl Comparison {
     fn compare_entries(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>, found: &Observation) {
         let faults: HashMap<&str, &str> =
             found.faults.iter().map(|f| (f.path.as_str(), f.reason.as_str())).collect();
+        let twice = duplicates(found);
         for sealed in seal.tree().entries() {
             let path = sealed.path.as_str();
             let reason = match (faults.get(path), entries.get(path)) {
+                (None, Some(_)) if twice.contains(path) => {
+                    ChangeReason::Unreadable("it is there twice".into())
+                }
                 (Some(reason), _) => ChangeReason::Unreadable((*reason).to_owned()),
                 (None, Some(entry)) if entry == sealed => continue,
                 (None, Some(entry)) => ChangeReason::Found(Box::new(entry.clone())),
@@ -263,6 +267,12 @@ fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str
     }
 }
 
+/// Paths that stand in an archive more than once: which one another reader would take is open.
+fn duplicates(found: &Observation) -> HashSet<&str> {
+    let mut seen = HashSet::new();
+    found.entries.iter().map(|e| e.path.as_str()).filter(|path| !seen.insert(*path)).collect()
+}
+
 fn implied_directories<'a>(seal: &'a Seal, found: &Observation) -> HashSet<&'a str> {
     match (seal.subject(), found.kind) {
         (Subject::Archive { .. }, ObservedKind::Directory) => {
@@ -272,7 +282,7 @@ fn implied_directories<'a>(seal: &'a Seal, found: &Observation) -> HashSet<&'a s
     }
 }
 
-/// The blocks that differ, and what one has more than the other.
+/// The blocks that differ, each by itself, and what one has more than the other.
 fn differing(sealed: &Container, now: &Container) -> Vec<DamagedRange> {
     let block = sealed.block_size;
     let common = sealed.size.min(now.size);
@@ -285,7 +295,7 @@ fn differing(sealed: &Container, now: &Container) -> Vec<DamagedRange> {
     if sealed.size != now.size {
         out.push(DamagedRange { start: common, end: sealed.size.max(now.size) });
     }
-    merged(out)
+    out
 }
 
 fn merged(ranges: Vec<DamagedRange>) -> Vec<DamagedRange> {

@@ -7,6 +7,7 @@ use crate::error::SuperviseError;
 
 /// A command, resolved once, so that every start names the same path.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "read by those who can start it"))]
 pub struct Command {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -58,7 +59,10 @@ impl Command {
     pub fn program(&self) -> &Path {
         &self.program
     }
+}
 
+#[cfg(target_os = "linux")]
+impl Command {
     pub(crate) fn arguments(&self) -> &[OsString] {
         &self.arguments
     }

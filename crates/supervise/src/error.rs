@@ -144,7 +144,7 @@ impl SuperviseError {
                  a seccomp profile that permits ptrace (`--cap-add SYS_PTRACE`)"
             }
             Self::Writable => {
-                "use a kernel other than 6.11 and 6.12.0-6.12.1, which dropped the write protection"
+                "use a kernel that denies it: any Linux but 6.11 and the first of 6.12, and not a user-space kernel"
             }
             Self::Remote { .. } => "copy the program to a local disk and start it there",
             Self::Cgroup(_) => "let the supervisor find descendants by itself: `--containment reaper`",

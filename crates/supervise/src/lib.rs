@@ -44,6 +44,7 @@ mod listen;
 mod policy;
 mod supervisor;
 mod sys;
+#[cfg(target_os = "linux")]
 mod tail;
 mod verify;
 

@@ -149,6 +149,7 @@ fn new(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outcome 
             &format!("would make key `{name}`"),
         );
     }
+    recordable(context)?;
     let key = ring.create(name).map_err(failure)?;
     let change = Change {
         public_key_file: Some(ring.own().public_file(&key.name).display().to_string()),
@@ -199,6 +200,7 @@ fn trust(ring: &Keyring, file: &Path, name: &str, dry_run: bool, context: &Conte
         ring.check_trust(name, &verifier).map_err(failure)?;
         return planned(context, change, &format!("would trust {} as `{name}`", file.display()));
     }
+    recordable(context)?;
     ring.trust(name, &verifier).map_err(failure)?;
     changed(context, &change, |c| format!("trusts key `{name}`\n{}", c.lines()))
 }
@@ -209,11 +211,13 @@ fn revoke(ring: &Keyring, key: &str, reason: &str, dry_run: bool, context: &Cont
     }
     let (id, name) = ring.resolve(key).map_err(failure)?;
     let name = name.as_ref().map(keystore::KeyName::as_str);
+    name.map_or(Ok(()), refuse_log_key)?;
     let change = Change { reason: Some(reason.to_owned()), ..Change::of("KEY.REVOKED", name, Some(&id)) };
     if dry_run {
         ring.check_revoke(&id).map_err(failure)?;
         return planned(context, change, &format!("would revoke key {key}"));
     }
+    recordable(context)?;
     ring.revoke(id.as_str(), reason).map_err(failure)?;
     changed(context, &change, |c| format!("revoked key {key}\n{}", c.lines()))
 }
@@ -225,6 +229,7 @@ fn rotate(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outco
         let change = Change { replaced: Some(old), ..Change::of("KEY.ROTATED", Some(name), None) };
         return planned(context, change, &format!("would replace key `{name}`"));
     }
+    recordable(context)?;
     let rotation = ring.rotate(name).map_err(failure)?;
     let change = Change {
         replaced: Some(rotation.old.to_string()),
@@ -234,6 +239,11 @@ fn rotate(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outco
     changed(context, &change, |c| {
         format!("replaced key `{name}`; the old one verifies, and cannot sign\n{}", c.lines())
     })
+}
+
+/// A change that could not be recorded is not made: the ledger is opened before anything is touched.
+fn recordable(context: &Context) -> Outcome {
+    context.session().map(|_| ())
 }
 
 /// The one place where a change of keys leaves this command.

@@ -57,7 +57,7 @@ pub(crate) struct RunArgs {
     crash_dir: Option<PathBuf>,
     /// Verify also on network and user-space file systems, which can change a file behind the kernel's back
     #[arg(long)]
-    allow_remote_fs: bool,
+    accept_remote: bool,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -182,7 +182,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
         .policy(args.restarts.policy())
         .contain(args.containment.into())
         .stderr_tail(args.stderr_tail)
-        .accept_remote(args.allow_remote_fs);
+        .accept_remote(args.accept_remote);
     if !wanted.is_anything() {
         supervisor = supervisor.verified_by(&wanted);
     }

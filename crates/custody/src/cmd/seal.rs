@@ -105,7 +105,9 @@ pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
         EvidenceError::Limit { field, .. } => {
             Some(format!("if it is meant to be so large, raise `--max-{field}`"))
         }
-        EvidenceError::Special { .. } | EvidenceError::Name { .. } if path.is_dir() => {
+        EvidenceError::Special { .. } | EvidenceError::Name { .. } | EvidenceError::Path(_)
+            if path.is_dir() =>
+        {
             Some("leave it out with `--exclude`".to_owned())
         }
         EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),

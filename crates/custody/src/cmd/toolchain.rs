@@ -13,10 +13,10 @@ mod script;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
 
 /// Arguments of `custody toolchain`.
 #[derive(Args)]
@@ -57,9 +57,9 @@ pub(crate) fn run(args: ToolchainArgs, context: &Context) -> Outcome {
     }
 }
 
-/// The one place where what a toolchain command did or found leaves it: printed, and the place to record it.
-fn concluded<T: Serialize>(context: &Context, fact: &T, text: impl FnOnce(&T) -> String) -> Outcome {
-    context.output.show(fact, text)
+/// The one place where what a toolchain command did or found leaves it: recorded and printed.
+fn concluded<T: Recorded>(context: &Context, result: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+    context.conclude(result, text)
 }
 
 /// This user's `GOPATH` as Go would take it without a `go env -w`: the variable, else `go` in the home folder.

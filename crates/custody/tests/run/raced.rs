@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::rig::{Finished, c_program, dir, sha256, witness};
+use crate::rig::{self, Finished, c_program, dir, sha256, witness};
 
 const STARTS: usize = 200;
 
@@ -74,7 +74,7 @@ fn the_file_replaced_by_rename() {
     let dir = dir();
     let program = witness(dir.path(), "payments", "good");
     let (good, evil) = (dir.path().join("good"), witness(dir.path(), "evil", "evil"));
-    fs::copy(&program, &good).unwrap();
+    rig::copy(&program, &good);
     let sum = sha256(&program);
     both(race(&program, &sum, |round| {
         // A hard link, renamed over the path: the inode is complete and executable at every moment.
@@ -120,33 +120,34 @@ fn a_folder_in_the_path_exchanged() {
     }));
 }
 
+/// `program` does not start while `holder` lives, which says on stdout when it has it and ends with its stdin; and
+/// starts afterwards.
+fn held_by(holder: &mut Command, program: &Path) {
+    let dir = program.parent().unwrap();
+    let options = ["--expect-sha256", &sha256(program)];
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "held\n");
+    let run = Finished::run(dir, &options, &[program]);
+    assert!(run.ended(3).stderr.contains("open for writing"), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(Finished::run(dir, &options, &[program]).ended(0).stdout, "good\n");
+}
+
 #[test]
 fn a_descriptor_open_for_writing_keeps_it_from_starting() {
     let dir = dir();
     let program = witness(dir.path(), "payments", "good");
-    let options = ["--expect-sha256", &sha256(&program)];
-    let writer = OpenOptions::new().write(true).open(&program).unwrap();
-    let run = Finished::run(dir.path(), &options, &[&program]);
-    assert!(run.ended(3).stderr.contains("open for writing"), "{}", run.stderr);
-    assert_eq!(run.stdout, "");
-    drop(writer);
-    assert_eq!(Finished::run(dir.path(), &options, &[&program]).ended(0).stdout, "good\n");
+    held_by(Command::new("sh").args(["-c", "exec 9>>\"$0\"; echo held; read x"]).arg(&program), &program);
 }
 
 #[test]
 fn a_writable_shared_mapping_keeps_it_from_starting() {
     let dir = dir();
     let program = witness(dir.path(), "payments", "good");
-    let options = ["--expect-sha256", &sha256(&program)];
     let hold = c_program(dir.path(), "hold", "hold.c", &[]);
-    let mut holder =
-        Command::new(hold).arg(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "held\n");
-    let run = Finished::run(dir.path(), &options, &[&program]);
-    assert!(run.ended(3).stderr.contains("open for writing"), "{}", run.stderr);
-    drop(holder.stdin.take());
-    holder.wait().unwrap();
-    assert_eq!(Finished::run(dir.path(), &options, &[&program]).ended(0).stdout, "good\n");
+    held_by(Command::new(hold).arg(&program), &program);
 }

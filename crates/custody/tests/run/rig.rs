@@ -31,6 +31,30 @@ pub(crate) fn witness(dir: &Path, name: &str, variant: &str) -> PathBuf {
     c_program(dir, name, "witness.c", &[&format!("-DVARIANT=\"{variant}\"")])
 }
 
+/// Runs a tool that writes a program. Not this process itself: a descriptor that it has open for writing would be in
+/// whatever another test forks at that moment, and the program could not be started (ETXTBSY).
+#[track_caller]
+pub(crate) fn tool<S: AsRef<OsStr>>(words: &[S]) {
+    assert!(Command::new(&words[0]).args(&words[1..]).status().unwrap().success());
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    tool(&["cp".as_ref(), from, to]);
+}
+
+/// Writes `bytes` over `to`, in place.
+pub(crate) fn overwrite(to: &Path, bytes: &[u8]) {
+    let aside = to.with_extension("aside");
+    std::fs::write(&aside, bytes).unwrap();
+    tool(&[
+        "dd".as_ref(),
+        format!("if={}", aside.display()).as_ref(),
+        format!("of={}", to.display()).as_ref(),
+        OsStr::new("status=none"),
+    ]);
+    std::fs::remove_file(aside).unwrap();
+}
+
 /// The Go command, or `None` after saying that `test` is skipped.
 pub(crate) fn go(test: &str) -> Option<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -124,7 +148,12 @@ impl Running {
     /// `options` get `--json` added.
     pub(crate) fn start<S: AsRef<OsStr>>(dir: &Path, options: &[&str], command: &[S]) -> Self {
         let options = [options, &["--json"]].concat();
-        let mut child = custody(dir, &options).args(command).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = custody(dir, &options)
+            .args(command)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let facts = BufReader::new(child.stderr.take().unwrap());
         Self { child, facts }
     }

@@ -45,7 +45,7 @@ fn one_changed_byte_keeps_it_from_running() {
     let sum = sha256(&dir.path().join("build/payments"));
     let mut bytes = fs::read(dir.path().join("build/payments")).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
-    fs::write(dir.path().join("build/payments"), bytes).unwrap();
+    rig::overwrite(&dir.path().join("build/payments"), &bytes);
     for seal in ["dir.seal.json", "file.seal.json"] {
         let run = Finished::run(dir.path(), &["--seal", seal], &["build/payments"]);
         assert_eq!(run.ended(1).stdout, "");
@@ -115,7 +115,7 @@ fn each_step_is_in_the_ledger_before_the_next() {
     // The service asks the ledger, through its supervisor, whether its own verification is recorded already.
     let ask = "custody audit query --json --act RUN.VERIFIED";
     let line = ask.replace("custody", env!("CARGO_BIN_EXE_custody"));
-    fs::copy("/bin/sh", dir.path().join("build/service")).unwrap();
+    rig::copy("/bin/sh".as_ref(), &dir.path().join("build/service"));
     custody(dir.path(), &["seal", "create", "build", "-o", "service.seal.json"]);
     let mut command = rig::custody(dir.path(), &["--seal", "service.seal.json", "--json", "--no-restart"]);
     let home = format!("CUSTODY_HOME={}", dir.path().join("home").display());

@@ -1,5 +1,6 @@
 //! What runs, what does not, and what is said about it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -82,7 +83,7 @@ fn nothing_runs_without_a_word_on_what_it_must_be() {
 fn a_script_is_refused_even_if_its_interpreter_is_the_expected_program() {
     let dir = dir();
     let script = dir.path().join("script");
-    fs::write(&script, "#!/bin/sh\ntouch mark\n").unwrap();
+    rig::overwrite(&script, b"#!/bin/sh\ntouch mark\n");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     for expected in [sha256(&script), sha256("/bin/sh".as_ref())] {
         let run = Finished::run(dir.path(), &["--expect-sha256", &expected], &[&script]);
@@ -130,7 +131,7 @@ fn a_replaced_program_is_not_restarted() {
 /// A program that takes long to measure: a hole of 512 MiB behind it, which the loader never looks at.
 fn slow(dir: &std::path::Path) -> std::path::PathBuf {
     let program = witness(dir, "slow", "good");
-    fs::OpenOptions::new().write(true).open(&program).unwrap().set_len(512 << 20).unwrap();
+    rig::tool(&["truncate".as_ref(), OsStr::new("--size=512M"), program.as_os_str()]);
     program
 }
 
@@ -178,7 +179,7 @@ fn while_it_is_measured_and_while_it_runs_nobody_writes_it() {
     run.wait().unwrap();
 
     let sleep = dir.path().join("sleep");
-    fs::copy("/bin/sleep", &sleep).unwrap();
+    rig::copy("/bin/sleep".as_ref(), &sleep);
     let options = ["--expect-sha256", &sha256(&sleep)];
     let mut run = Running::start(dir.path(), &options, &["./sleep", "600"]);
     run.await_start();
@@ -212,4 +213,34 @@ fn what_is_not_for_the_service_does_not_reach_it() {
     );
     let run = Finished::of(Command::new("sh").args(["-c", &line]).env("CUSTODY_HOME", dir.path()));
     assert_eq!(run.ended(0).stdout, "0\n1\n2\n3\n"); // 3 is the folder that ls reads
+}
+
+#[test]
+fn an_ordinary_user_gets_the_same_promise() {
+    // Who may not write the program cannot ask its file for the write denial, may not look into map_files, and has no
+    // control group of their own: other ways through the same start.
+    let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
+    if !Command::new(setpriv[0]).args(&setpriv[1..]).arg("true").status().is_ok_and(|status| status.success())
+    {
+        eprintln!("SKIPPED an_ordinary_user_gets_the_same_promise: not root, or no setpriv");
+        return;
+    }
+    let dir = dir();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let own = dir.path().join("custody");
+    rig::copy(env!("CARGO_BIN_EXE_custody").as_ref(), &own);
+    let program = witness(dir.path(), "payments", "good");
+    let run = |sum: &str| {
+        let mut command = Command::new(setpriv[0]);
+        command
+            .args(&setpriv[1..])
+            .arg(&own)
+            .args(["run", "--json", "--expect-sha256", sum, "--"])
+            .arg(&program);
+        Finished::of(command.current_dir(dir.path()).env("CUSTODY_HOME", dir.path().join("home")))
+    };
+    let good = run(&sha256(&program));
+    assert_eq!(good.ended(0).stdout, "good\n");
+    assert_eq!(good.facts()[0]["obj"]["loader_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(run(&"0".repeat(64)).ended(1).stdout, "");
 }

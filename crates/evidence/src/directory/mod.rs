@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use seal::{Entry, EntryPath, Observation, ObservedKind, escape};
 
 use crate::Progress;
+use crate::budget::check_entries;
 use crate::collector::Collector;
 use crate::content;
 use crate::error::EvidenceError;
@@ -140,6 +141,11 @@ impl Walk<'_, '_> {
     /// Whether something failed and the walk may end.
     pub(crate) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    /// Holds the names of one folder to the limit before they are looked at: they are kept in memory.
+    pub(crate) fn check_count(&self, count: usize) -> Result<(), EvidenceError> {
+        check_entries(&self.options.limits, count)
     }
 
     /// The path of `name` below `parent`, unless it is left out or cannot be sealed (which is noted).

@@ -22,6 +22,7 @@ fn below(dir: &Path, parent: Option<&EntryPath>, walk: &mut Walk<'_, '_>) -> Res
     let mut names = fs::read_dir(dir)
         .and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect::<Result<Vec<_>, _>>())
         .map_err(failed)?;
+    walk.check_count(names.len())?;
     names.sort();
     for name in names {
         if walk.stopped() {

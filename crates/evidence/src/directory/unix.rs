@@ -29,7 +29,7 @@ pub(super) fn walk(root: &Path, walk: &mut Walk<'_, '_>) -> Result<(), EvidenceE
 
 /// Recursion is bounded by the depth of a path ([`seal::MAX_DEPTH`]).
 fn below(mut dir: Dir, parent: Option<&EntryPath>, walk: &mut Walk<'_, '_>) -> Result<(), EvidenceError> {
-    for name in names(&mut dir, parent)? {
+    for name in names(&mut dir, parent, walk)? {
         if walk.stopped() {
             break;
         }
@@ -50,7 +50,11 @@ fn failed(path: &EntryPath, errno: Errno) -> EvidenceError {
     EvidenceError::read(Path::new(path.as_str()), io::Error::from(errno))
 }
 
-fn names(dir: &mut Dir, parent: Option<&EntryPath>) -> Result<Vec<Vec<u8>>, EvidenceError> {
+fn names(
+    dir: &mut Dir,
+    parent: Option<&EntryPath>,
+    walk: &Walk<'_, '_>,
+) -> Result<Vec<Vec<u8>>, EvidenceError> {
     let shown = || parent.map_or(Path::new("."), |p| Path::new(p.as_str()));
     let mut names = Vec::new();
     for entry in dir.iter() {
@@ -58,6 +62,7 @@ fn names(dir: &mut Dir, parent: Option<&EntryPath>) -> Result<Vec<Vec<u8>>, Evid
         let name = entry.file_name().to_bytes();
         if !matches!(name, b"." | b"..") {
             names.push(name.to_vec());
+            walk.check_count(names.len())?;
         }
     }
     names.sort();

@@ -76,6 +76,20 @@ fn read_edge(storage: &dyn Storage, size: u64) -> Result<HashMap<String, Vec<u8>
     Ok(files)
 }
 
+/// The level-0 tiles beside a bundle, SHA-256 first.
+struct Stored {
+    tile: Tile,
+    hashes: [Option<Vec<Hash>>; 2],
+    /// Whether a finding names the tile already.
+    blamed: [bool; 2],
+}
+
+impl Stored {
+    fn hash(&self, tree: usize, at: usize) -> Option<Hash> {
+        self.hashes[tree].as_ref().and_then(|hashes| hashes.get(at)).copied()
+    }
+}
+
 struct Check<'a> {
     storage: &'a dyn Storage,
     edge: &'a RightEdge,
@@ -124,54 +138,64 @@ impl Check<'_> {
     fn bundle(&mut self, index: u64) -> Result<(), LedgerError> {
         let width = Tile::width_in(Level::Entries, index, self.size);
         let path = tile_path::<Sha256>(Tile { level: Level::Entries, index, width });
+        let tile = Tile { level: Level::Hashes(0), index, width };
         let bytes = self.edge.read(self.storage, &path)?;
-        let leaves = Tile { level: Level::Hashes(0), index, width };
-        let sha256 = self.hashes::<Sha256>(leaves)?;
-        let sm3 = self.hashes::<Sm3>(leaves)?;
-        let mut entries = tlog::bundle::entries(bytes.as_deref().unwrap_or_default());
-        let mut readable = bytes.is_some();
+        let hashes = [self.hashes::<Sha256>(tile)?, self.hashes::<Sm3>(tile)?];
+        let mut stored = Stored { tile, hashes, blamed: [false; 2] };
         if bytes.is_none() {
             self.report.found(Damage::Missing { path: path.clone() });
         }
-        let (mut sha256_good, mut sm3_good) = (sha256.is_some(), sm3.is_some());
+        let mut entries = bytes.as_deref().map(tlog::bundle::entries);
         for at in 0..usize::from(width) {
-            let entry = if readable { entries.next() } else { None };
-            let stored = [sha256.as_ref().map(|tile| tile[at]), sm3.as_ref().map(|tile| tile[at])];
-            let leaf = match entry {
-                Some(Ok(entry)) => Some([Sha256::leaf(entry), Sm3::leaf(entry)]),
-                _ => None,
-            };
-            let number = index * TILE_WIDTH + at as u64;
-            let same = |tree: usize| leaf.map(|leaf| leaf[tree]) == stored[tree];
-            let (in_sha256, in_sm3) = (same(0), same(1));
-            if readable && (leaf.is_none() || !(in_sha256 || in_sm3) && stored.iter().any(Option::is_some)) {
-                let why = if leaf.is_none() { "it is cut off" } else { "its hash is in neither tree" };
-                self.report.found(Damage::Entry { index: number, path: path.clone(), why: why.to_owned() });
+            let entry = entries.as_mut().map(Iterator::next);
+            let leaf = entry.and_then(|entry| self.judge(entry, at, &path, &mut stored));
+            if leaf.is_none() {
                 // Nothing after a damaged length can be read; the tiles stand in for the rest of the bundle.
-                readable = false;
-            } else if readable {
-                for (tile, good, holds) in [
-                    (tile_path::<Sha256>(leaves), &mut sha256_good, in_sha256),
-                    (tile_path::<Sm3>(leaves), &mut sm3_good, in_sm3),
-                ] {
-                    if *good && !holds {
-                        *good = false;
-                        let why = format!("the hash of entry {number} is not that of the entry");
-                        self.report.found(Damage::Tile { path: tile, why });
-                    }
-                }
+                entries = None;
             }
-            let leaf = if readable { leaf } else { None };
-            let pick = |tree: usize| leaf.map(|leaf| leaf[tree]).or(stored[tree]).unwrap_or_default();
-            self.sha256.push(pick(0), &mut self.implied);
-            self.sm3.push(pick(1), &mut self.implied);
+            let [sha256, sm3] =
+                leaf.unwrap_or_else(|| [0, 1].map(|tree| stored.hash(tree, at).unwrap_or_default()));
+            self.sha256.push(sha256, &mut self.implied);
+            self.sm3.push(sm3, &mut self.implied);
             self.compare_earlier();
         }
-        if readable && entries.next().is_some() {
+        if entries.is_some_and(|mut entries| entries.next().is_some()) {
             let why = format!("it holds more than {width} entries");
             self.report.found(Damage::Tile { path, why });
         }
         Ok(())
+    }
+
+    /// The hashes of an entry, when at least one tree knows it; otherwise the entry is damaged. A tree that does not
+    /// know an entry that the other knows is damaged itself.
+    fn judge(
+        &mut self,
+        entry: Option<Result<&[u8], tlog::TlogError>>,
+        at: usize,
+        path: &str,
+        stored: &mut Stored,
+    ) -> Option<[Hash; 2]> {
+        let index = stored.tile.index * TILE_WIDTH + at as u64;
+        let mut damaged = |why: &str| {
+            let (path, why) = (path.to_owned(), why.to_owned());
+            self.report.found(Damage::Entry { index, path, why });
+            None
+        };
+        let Some(Ok(entry)) = entry else { return damaged("it is cut off") };
+        let leaf = [Sha256::leaf(entry), Sm3::leaf(entry)];
+        let known = [0, 1].map(|tree| stored.hash(tree, at).map(|hash| hash == leaf[tree]));
+        if known.contains(&Some(false)) && !known.contains(&Some(true)) {
+            return damaged("its hash is in neither tree");
+        }
+        for (tree, path) in
+            [tile_path::<Sha256>(stored.tile), tile_path::<Sm3>(stored.tile)].into_iter().enumerate()
+        {
+            if known[tree] == Some(false) && !std::mem::replace(&mut stored.blamed[tree], true) {
+                let why = format!("the hash of entry {index} is not that of the entry");
+                self.report.found(Damage::Tile { path, why });
+            }
+        }
+        Some(leaf)
     }
 
     /// The hashes of a tile of level 0; `None`, with a finding, when it is missing or of another length.

@@ -89,6 +89,13 @@ fn a_named_entry_explains_its_own_bytes_and_no_others() {
     let comparison = Comparison::of(&seal, &found).unwrap();
     assert_eq!(comparison.container, [DamagedRange { start: 12_288, end: 16_384 }]);
     assert_eq!(comparison.changed.len(), 1);
+    // The block right behind an explained one is not explained with it.
+    bytes[8192] = 1;
+    let more =
+        Observation { digest: Some(gm::Dual::digest(&bytes)), container: Some(container(&bytes)), ..found };
+    let comparison = Comparison::of(&seal, &more).unwrap();
+    let expected = [DamagedRange { start: 8192, end: 16_384 }];
+    assert_eq!(comparison.container, expected);
 }
 
 #[test]
@@ -127,6 +134,14 @@ fn a_fault_at_an_unknown_path_is_an_addition() {
     let mut found = directory(vec![file("a", "1")]);
     found.faults = vec![Fault { path: "fifo".into(), reason: "a FIFO".into() }];
     assert_eq!(Comparison::of(&seal, &found).unwrap().added, ["fifo"]);
+}
+
+#[test]
+fn an_entry_that_is_there_twice_has_changed() {
+    let seal = sealed(&archive(b"zip", vec![file("a", "1"), file("b", "2")]));
+    let found = archive(b"zip and more", vec![file("a", "evil"), file("b", "2"), file("a", "1")]);
+    let comparison = Comparison::of(&seal, &found).unwrap();
+    assert_eq!(comparison.changed.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]

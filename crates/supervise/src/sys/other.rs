@@ -60,6 +60,7 @@ impl Pid {
 
 /// The one signal that is named above the platform.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::upper_case_acronyms, reason = "signal(7) calls it so")]
 pub(crate) enum Signal {
     SIGTERM = 15,
 }

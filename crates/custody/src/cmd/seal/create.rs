@@ -1,5 +1,6 @@
 //! `custody seal create`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,6 +17,9 @@ use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
 use crate::aside;
 use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
+
+/// How many names that differ only in case are remarked on.
+const COLLISIONS: usize = 10;
 
 #[derive(Args)]
 pub(super) struct CreateArgs {
@@ -154,6 +158,9 @@ fn check_exclude(args: &CreateArgs, exclude: &Exclude) -> Outcome {
 
 /// A seal inside the directory that it seals would make its own verification fail.
 fn check_output(output: &Path, sealed: &Path, exclude: &Exclude) -> Outcome {
+    if output.is_dir() {
+        return Err(unwritable(ErrorKind::IsADirectory.into(), output));
+    }
     let parent = match output.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -171,16 +178,21 @@ fn check_output(output: &Path, sealed: &Path, exclude: &Exclude) -> Outcome {
 }
 
 fn unwritable(error: std::io::Error, output: &Path) -> Failure {
-    let failure = Failure::environment(
-        anyhow::Error::from(error).context(format!("cannot write `{}`", output.display())),
-    );
+    let misnamed =
+        matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory);
+    let error = anyhow::Error::from(error).context(format!("cannot write `{}`", output.display()));
+    let failure = if misnamed { Failure::input(error) } else { Failure::environment(error) };
     failure.hint("nothing was written; name another place with `-o FILE`")
 }
 
 fn warn_of_case(seal: &Seal, context: &Context) {
-    for group in seal.tree().case_collisions() {
+    let groups = seal.tree().case_collisions();
+    for group in groups.iter().take(COLLISIONS) {
         let names: Vec<_> = group.iter().map(|p| seal::escape(p.as_bytes())).collect();
         context.output.remark(&format!("remark: one file on Windows and macOS: {}", names.join(", ")));
+    }
+    if groups.len() > COLLISIONS {
+        context.output.remark(&format!("remark: and {} more such names", groups.len() - COLLISIONS));
     }
 }
 

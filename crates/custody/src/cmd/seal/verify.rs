@@ -97,6 +97,9 @@ pub(in crate::cmd) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 fn trusted(source: Source<'_>, ring: Option<&Keyring>) -> Result<Vec<Trusted>, Failure> {
     let mut out = Vec::new();
     for file in source.trust {
+        if !file.exists() {
+            return Err(Failure::input(anyhow::anyhow!("there is no public key at `{}`", file.display())));
+        }
         let verifier = keystore::read_public_key(file).map_err(key::failure)?;
         if let Some(Status::Revoked(r)) = status(ring, &verifier.key_id())? {
             let what = format!("key {} was revoked: {}", verifier.key_id(), r.reason);

@@ -9,11 +9,13 @@ mod standard;
 use std::path::PathBuf;
 
 use clap::Args;
+use event::{Fact, Severity};
 use serde::Serialize;
 
 use super::layout::{Toolchain, this_platform};
 use super::{Context, concluded};
 use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -54,6 +56,26 @@ struct Checked {
     version: Option<String>,
     platform: Option<String>,
     checks: Vec<Check>,
+}
+
+impl Recorded for Checked {
+    fn fact(&self) -> Option<Fact> {
+        let failed = self.checks.iter().filter(|c| c.status == Status::Fail).map(|c| c.check);
+        let failed = failed.collect::<Vec<_>>().join(",");
+        let fact = Fact::new(self.act)
+            .severity(if self.holds { Severity::Info } else { Severity::Warn })
+            .subject("svc", "custody")
+            .object("path", self.dir.clone())
+            .context("holds", self.holds.to_string())
+            .context("version", self.version.clone().unwrap_or_default())
+            .context("platform", self.platform.clone().unwrap_or_default());
+        Some(if self.holds { fact } else { fact.context("failed", failed) })
+    }
+
+    /// Looking changes nothing.
+    fn must_be_recorded(&self) -> bool {
+        false
+    }
 }
 
 impl Check {

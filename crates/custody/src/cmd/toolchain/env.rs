@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::layout::Toolchain;
 use super::profile::{self, Edit};
 use super::script::{Paths, Shell};
-use super::{Context, concluded, refuse_shared, user_gopath};
+use super::{Context, refuse_shared, user_gopath};
 use crate::failure::{Failure, Outcome};
 
 #[derive(Args)]
@@ -81,7 +81,7 @@ fn keep(lines: Option<&str>, dry_run: bool, context: &Context) -> Outcome {
         }
     })?;
     let kept = Kept { profile: profile.display().to_string(), edit, dry_run };
-    concluded(context, &kept, sentence)?;
+    context.output.show(&kept, sentence)?;
     if lines.is_some() {
         remark_on_shells(&profile, context);
     }

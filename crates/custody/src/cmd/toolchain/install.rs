@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use event::Fact;
 use evidence::{Evidence, Options};
 use keystore::DEFAULT_KEY;
 use seal::{Entry, EntryKind, Seal};
@@ -16,6 +17,7 @@ use super::{Context, concluded, refuse_shared, user_gopath};
 use crate::aside;
 use crate::cmd::{key, seal as seal_cmd};
 use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
 
 #[derive(Args)]
 pub(super) struct InstallArgs {
@@ -55,6 +57,25 @@ struct Installed {
     dry_run: bool,
 }
 
+impl Recorded for Installed {
+    fn fact(&self) -> Option<Fact> {
+        let known = |value: &Option<String>| value.clone().unwrap_or_default();
+        let fact = Fact::new(self.act)
+            .subject("svc", "custody")
+            .object("path", self.dir.clone())
+            .object("archive", self.archive.clone())
+            .object("sha256", known(&self.archive_sha256))
+            .object("sm3", known(&self.archive_sm3))
+            .object("tree", known(&self.tree_sha256))
+            .context("version", known(&self.version))
+            .context("platform", known(&self.platform))
+            .context("entries", self.entries.to_string())
+            .context("bytes", self.bytes.to_string())
+            .context("key", known(&self.key_id));
+        (!self.dry_run).then_some(fact)
+    }
+}
+
 pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let dir = std::path::absolute(&args.to).map_err(Failure::input)?;
     refuse_existing(&dir)?;
@@ -66,6 +87,9 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     }
     // What can fail without reading 70 MB fails first.
     let signer = signer(args, context)?;
+    if signer.is_some() {
+        context.session()?;
+    }
     let parent = dir.parent().unwrap_or(Path::new("/"));
     let staging = staging(parent)?;
     let unpacked = staging.path().join("unpacked");

@@ -56,7 +56,8 @@ fn failed(what: &str, source: io::Error) -> SuperviseError {
     SuperviseError::Measure { what: what.to_owned(), source }
 }
 
-/// Makes sure that the kernel denies writing to the mapped executable. Linux 6.11 and the first 6.12 did not.
+/// Makes sure that the kernel denies writing to the mapped executable. Linux 6.11 and the first of 6.12 did not, nor do
+/// some user-space kernels, nor does Linux from 6.14 on for a file that a fanotify pre-content watch fills on demand.
 pub(super) fn check_protection(pid: Pid) -> Result<(), SuperviseError> {
     match OpenOptions::new().write(true).open(format!("/proc/{pid}/exe")) {
         Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => Ok(()),
