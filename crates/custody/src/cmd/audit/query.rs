@@ -1,5 +1,6 @@
 //! `custody audit query` and `custody audit tail`: events, as they were stored.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -182,15 +183,28 @@ impl<'a> Page<'a> {
     }
 }
 
+/// A digest cut to what a person compares; `--json` has it whole.
+fn readable(value: &str) -> Cow<'_, str> {
+    match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => format!("{}…", &value[..12]).into(),
+        false => value.into(),
+    }
+}
+
 /// `index  time  severity  action  subject  object  context`, on one line whatever the values hold.
 fn line(found: &Found) -> Result<String, AuditError> {
     let event: Event<'_> =
         event::validate(&found.stored).map_err(|source| AuditError::Entry { index: found.index, source })?;
-    let mut line =
-        format!("{:>8}  {}  {:<8}  {:<20} ", found.index, event.ts, event.severity.as_str(), event.act);
+    let mut line = format!(
+        "{:>8}  {:.23}Z  {:<8}  {:<16}",
+        found.index,
+        event.ts.as_str(),
+        event.severity.as_str(),
+        event.act
+    );
     for (name, fields) in [("sub", &event.sub), ("obj", &event.obj), ("ctx", &event.ctx)] {
         for (key, value) in fields.iter().filter(|(key, _)| !key.starts_with("peer.")) {
-            let value: String = value.chars().flat_map(char::escape_debug).collect();
+            let value: String = readable(value).chars().flat_map(char::escape_debug).collect();
             let _ = write!(line, " {name}.{key}={value}"); // a String takes everything
         }
     }
