@@ -1,7 +1,7 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
 #![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
-use crate::{Catalogue, MAX_EVENT, admit, read_stored};
+use crate::{Catalogue, MAX_EVENT, admit, read_stored, stored_id};
 
 /// Any bytes: never a panic, no refusal without a fault, and what is admitted survives its own stored form.
 pub fn admission(data: &[u8]) {
@@ -12,6 +12,7 @@ pub fn admission(data: &[u8]) {
             assert!(stored.len() <= MAX_EVENT, "stored form of {} bytes", stored.len());
             let again = read_stored(&stored).unwrap_or_else(|e| panic!("stored form refused: {e}"));
             assert_eq!(again, event);
+            assert_eq!(stored_id(&stored), Some(event.id));
             let value: serde_json::Value =
                 serde_json::from_slice(&stored).unwrap_or_else(|e| panic!("stored form is not JSON: {e}"));
             assert_eq!(value["ts"], event.ts.as_str());
