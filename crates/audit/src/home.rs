@@ -18,6 +18,8 @@ pub fn create_home(home: &Path, host: &str) -> Result<NoteVerifier, AuditError> 
     }
     let keys = LogKeys::of(home);
     match keys.signer() {
+        // A new key would take the place of the public one, by which alone the ledger can still be verified.
+        Err(lost @ AuditError::NoKey { .. }) if home.join("log").exists() => Err(lost),
         Err(AuditError::NoKey { .. }) => keys.create(&origin(host)?),
         signer => Ok(signer?.verifier()),
     }
@@ -56,6 +58,28 @@ mod tests {
         let second = create_home(&home, "other").unwrap();
         assert_ne!(second, first);
         assert_eq!(LogKeys::of(&home).verifier().unwrap(), second);
+    }
+
+    #[test]
+    fn the_key_of_a_ledger_is_not_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let first = create_home(home.path(), "bank").unwrap();
+        drop(crate::open(home.path()).unwrap());
+        std::fs::remove_file(home.path().join("keys/log.pem")).unwrap();
+        assert!(matches!(create_home(home.path(), "bank"), Err(AuditError::NoKey { .. })));
+        assert_eq!(LogKeys::of(home.path()).verifier().unwrap(), first);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_log_key_that_others_may_read_does_not_sign() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        create_home(home.path(), "bank").unwrap();
+        let key = home.path().join("keys/log.pem");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(LogKeys::of(home.path()).signer(), Err(AuditError::Key { .. })));
+        LogKeys::of(home.path()).verifier().unwrap();
     }
 
     #[cfg(unix)]

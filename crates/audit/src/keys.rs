@@ -68,7 +68,11 @@ impl LogKeys {
     pub fn signer(&self) -> Result<NoteSigner, AuditError> {
         let public = self.verifier()?;
         let bad = |source| AuditError::Key { path: self.private.clone(), source };
-        let key = Ed25519Signer::from_pkcs8_pem(&read(&self.private)?).map_err(bad)?;
+        let pem = read(&self.private)?;
+        if let Some(why) = exposed(&self.private).map_err(|e| AuditError::io("read", &self.private, e))? {
+            return Err(bad(signing::SigningError::KeyUnavailable { key: public.name().into(), why }));
+        }
+        let key = Ed25519Signer::from_pkcs8_pem(&pem).map_err(bad)?;
         let signer = NoteSigner::new(public.name(), key).map_err(bad)?;
         if signer.verifier() != public {
             let why = format!("it does not belong to {}", self.public.display());
@@ -89,6 +93,20 @@ fn read(path: &Path) -> Result<Zeroizing<String>, AuditError> {
     io::Read::read_to_string(&mut io::Read::take(file, MAX_FILE), &mut text)
         .map_err(|e| AuditError::io("read", path, e))?;
     Ok(text)
+}
+
+/// Why a secret is none, when others than its owner may read it or put another in its place.
+#[cfg(unix)]
+fn exposed(path: &Path) -> io::Result<Option<String>> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o7777;
+    let why = || format!("others may read or write it (mode {mode:04o}); it must be 0600");
+    Ok((mode & 0o077 != 0).then(why))
+}
+
+/// The folder's own rights are all there is.
+#[cfg(not(unix))]
+fn exposed(_: &Path) -> io::Result<Option<String>> {
+    Ok(None)
 }
 
 /// Writes beside, syncs, renames, syncs the folder.

@@ -7,17 +7,52 @@ use std::path::{Path, PathBuf};
 
 /// Replaces `path` by a file with these bytes. When this returns, the file survives a loss of power.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let (aside, file) = create_aside(folder, path)?;
-    let written = fill(file, bytes).and_then(|()| std::fs::rename(&aside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&aside); // the first error is the one to tell
+    Aside::new(path, bytes)?.place()
+}
+
+/// A whole file that does not stand in its place yet, and is gone with the value if it never does.
+pub(crate) struct Aside {
+    folder: PathBuf,
+    aside: PathBuf,
+    path: PathBuf,
+}
+
+impl Aside {
+    /// Writes and syncs the bytes beside `path`.
+    pub(crate) fn new(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        refuse_special(path)?;
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let (aside, file) = create_aside(folder, path)?;
+        let written = Self { folder: folder.to_owned(), aside, path: path.to_owned() };
+        fill(file, bytes)?;
+        Ok(written)
     }
-    written?;
-    sync_folder(folder)
+
+    /// Puts the file in its place.
+    pub(crate) fn place(self) -> io::Result<()> {
+        std::fs::rename(&self.aside, &self.path)?;
+        sync_folder(&self.folder)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.aside); // after a rename there is none
+    }
+}
+
+/// A rename would put a file where `/dev/null` was.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() && !found.is_dir() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a device, a pipe or a socket; only a file can be replaced",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A new file beside the target: a rename does not cross file systems.

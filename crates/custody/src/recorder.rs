@@ -78,7 +78,10 @@ pub(crate) fn failure(error: AuditError) -> Failure {
 fn hint(error: &AuditError) -> Option<&'static str> {
     use audit::AuditError as E;
     Some(match error {
-        E::NoKey { .. } => "make a home with `custody init`, or name another with `--home DIR`",
+        E::NoKey { .. } => {
+            "the home lost it: put it back from a copy, or name another home with `--home DIR`"
+        }
+        E::Key { .. } => "put the right key back, for its owner only (`chmod 600`), or name another home",
         E::Catalogue { .. } => {
             "mend the file, or move it away; `custody audit catalogue` shows what is known"
         }

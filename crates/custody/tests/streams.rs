@@ -66,3 +66,49 @@ fn a_duration_beyond_the_clock_is_no_crash() {
     let home = Home::new();
     home.run(&["audit", "tail", "--duration", "18446744073709551615", "--lines", "1", "--limit", "1"], 0);
 }
+
+#[test]
+fn a_ledger_that_is_gone_does_not_hold() {
+    let home = Home::new();
+    std::fs::remove_dir_all(home.path().join("log")).unwrap();
+    let output = home.run(&["audit", "verify"], 1);
+    assert!(text(&output.stdout).contains("log/checkpoint: missing"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_missing_tile_is_damage_wherever_it_is_met() {
+    let home = Home::new();
+    std::fs::remove_dir_all(home.path().join("log/sm3")).unwrap();
+    for command in [&["audit", "verify"][..], &["audit", "query"]] {
+        home.run(command, 1);
+    }
+    home.run_with(&["audit", "record"], event(&id(1)).as_bytes(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_is_not_replaced_by_a_seal() {
+    let home = Home::new();
+    home.write("bin/tool", "one");
+    let socket = home.folder().join("special");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let output = home.run(&["seal", "create", "bin", "-o", "special"], 2);
+    assert!(text(&output.stderr).contains("a device, a pipe or a socket"), "{}", text(&output.stderr));
+    home.run(&["audit", "prove", "--index", "0", "-o", "special"], 2);
+    assert!(!socket.symlink_metadata().unwrap().is_file());
+}
+
+/// Files may not grow beyond 50 KB: the ledger opens and the seal fits, but the write-ahead log does not.
+#[cfg(unix)]
+#[test]
+fn a_seal_that_cannot_be_recorded_is_not_there() {
+    let home = Home::new();
+    home.write("bin/tool", "one");
+    let full = "trap '' XFSZ; ulimit -f 100; exec \"$0\" seal create bin -o s.json";
+    let custody = env!("CARGO_BIN_EXE_custody");
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", full]).arg(custody).current_dir(home.folder()).env("CUSTODY_HOME", home.path());
+    let status = limited.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+    assert!(!home.folder().join("s.json").exists());
+}

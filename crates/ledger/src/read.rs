@@ -25,10 +25,18 @@ pub(crate) fn read_tile<H: Place>(
     match storage.read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !tile.is_full() => {
             let path = tile_path::<H>(Tile::full(tile.level, tile.index));
-            let bytes = storage.read(&path).attempt("read", &path)?;
+            let bytes = present(storage.read(&path), &path)?;
             Ok((path, bytes))
         }
-        bytes => Ok((path.clone(), bytes.attempt("read", &path)?)),
+        bytes => Ok((path.clone(), present(bytes, &path)?)),
+    }
+}
+
+/// A file that the checkpoint implies: that it is not there is damage, and no weakness of this machine.
+fn present(bytes: io::Result<Vec<u8>>, path: &str) -> Result<Vec<u8>, LedgerError> {
+    match bytes {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(path, "it is missing")),
+        bytes => bytes.attempt("read", path),
     }
 }
 

@@ -167,7 +167,10 @@ pub(crate) fn verify_storage(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, LedgerError> {
-    storage.list("log").attempt("list", "log")?;
+    match storage.list("log") {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {} // its checkpoint will be missed
+        listed => drop(listed.attempt("list", "log")?),
+    }
     let origin = options.origin.as_deref().unwrap_or_else(|| verifier.name());
     let key = Key { storage, verifier, origin };
     let earlier = options.earlier.as_deref().map(|note| SignedCheckpoint::open(note, verifier, origin));

@@ -52,8 +52,8 @@ pub(crate) struct ProveArgs {
     /// With --check: the old checkpoint of a consistency proof
     #[arg(long, value_name = "CHECKPOINT", requires = "check")]
     since: Option<PathBuf>,
-    /// With --check: the log's public key; the home's own when absent
-    #[arg(long, value_name = "VKEY", requires = "check")]
+    /// With --check: the file with the log's public key (a copy of keys/log.vkey); the home's own when absent
+    #[arg(long, value_name = "FILE", requires = "check")]
     key: Option<PathBuf>,
 }
 
@@ -125,13 +125,20 @@ fn deliver(
     document: impl FnOnce() -> serde_json::Value,
 ) -> Outcome {
     if let Some(path) = output {
-        crate::aside::write(path, text.as_bytes()).map_err(|e| {
-            Failure::environment(anyhow::Error::from(e).context(format!("cannot write {}", path.display())))
-        })?;
+        crate::aside::write(path, text.as_bytes()).map_err(|e| unwritable(e, path))?;
         context.output.remark(&format!("written to {}", path.display()));
         return if context.output.json { context.output.json_line(&document()) } else { Ok(()) };
     }
     if context.output.json { context.output.json_line(&document()) } else { context.output.text(text) }
+}
+
+/// A place that cannot be is a wrong argument; one that cannot be written is this machine's.
+fn unwritable(error: std::io::Error, path: &Path) -> Failure {
+    use std::io::ErrorKind as E;
+    let misnamed = matches!(error.kind(), E::NotFound | E::NotADirectory | E::IsADirectory | E::InvalidInput);
+    let error = anyhow::Error::from(error).context(format!("cannot write {}", path.display()));
+    let failure = if misnamed { Failure::input(error) } else { Failure::environment(error) };
+    failure.hint("nothing was written; name another place with `-o FILE`")
 }
 
 fn home_key(context: &Context) -> Result<NoteVerifier, Failure> {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::recorder::Recorded;
 
 use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
-use crate::aside;
+use crate::aside::Aside;
 use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
 
@@ -117,8 +117,11 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         context.output.remark(created.lines("sealed").trim_end());
         return context.output.text(&String::from_utf8_lossy(&envelope));
     };
-    aside::write(output, &envelope).map_err(|e| unwritable(e, output))?;
-    concluded(context, &created, |c| c.lines("sealed"))
+    // A seal that could not be recorded never gets its name, and one that could not be written is not recorded.
+    let aside = Aside::new(output, &envelope).map_err(|e| unwritable(e, output))?;
+    context.note(&created)?;
+    aside.place().map_err(|e| unwritable(e, output))?;
+    context.output.show(&created, |c| c.lines("sealed"))
 }
 
 /// The file to write; `None` for standard output.
@@ -178,11 +181,13 @@ fn check_output(output: &Path, sealed: &Path, exclude: &Exclude) -> Outcome {
 }
 
 fn unwritable(error: std::io::Error, output: &Path) -> Failure {
-    let misnamed =
-        matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory);
+    let misnamed = matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidInput
+    );
     let error = anyhow::Error::from(error).context(format!("cannot write `{}`", output.display()));
     let failure = if misnamed { Failure::input(error) } else { Failure::environment(error) };
-    failure.hint("nothing was written; name another place with `-o FILE`")
+    failure.hint("nothing was written; name another place with `-o FILE`, or standard output with `-o -`")
 }
 
 fn warn_of_case(seal: &Seal, context: &Context) {
