@@ -264,7 +264,7 @@ impl Session {
         Err(AuditError::Gone)
     }
 
-    /// Finds the next owner, unless someone else on this session did already.
+    /// Finds the next owner, unless another caller did already.
     fn replace(&self, gone: &Role) -> Result<(), AuditError> {
         let mut role = self.lock();
         let same = match (&*role, gone) {
