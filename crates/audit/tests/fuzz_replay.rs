@@ -38,9 +38,11 @@ proptest! {
     }
 }
 
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [(&str, fn(&[u8])); 2] =
+    let targets: [Target; 2] =
         [("audit_socket", audit::fuzzing::socket), ("audit_catalogue", audit::fuzzing::catalogue)];
     for (name, target) in targets {
         let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -145,9 +145,11 @@ mod tests {
 
     use super::*;
 
+    type Target = (&'static str, fn(&[u8]));
+
     #[test]
     fn seeds() {
-        let targets: [(&str, fn(&[u8])); 4] = [
+        let targets: [Target; 4] = [
             ("wal_record", wal_record),
             ("wal_segment", wal_segment),
             ("wal_records", wal_records),
