@@ -21,13 +21,16 @@ struct Plan {
     sample: bool,
 }
 
+/// Measures and gives the rows of one subject.
+type Entry = fn(Plan) -> Result<Vec<Row>>;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let sample = arguments.iter().any(|a| a == "--sample");
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
-    let entries: [(&str, fn(Plan) -> Result<Vec<Row>>); 2] = [("seal", seal::run), ("append", append::run)];
+    let entries: [(&str, Entry); 2] = [("seal", seal::run), ("append", append::run)];
     if !json {
         println!("{}", Row::heading());
     }

@@ -48,7 +48,7 @@ impl Files {
     /// As there.
     pub fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
         let conditions = filter.conditions()?;
-        let from = filter.from.unwrap_or(0);
+        let range = filter.from.unwrap_or(0)..filter.to.unwrap_or(u64::MAX);
         let mut left = filter.limit.unwrap_or(u64::MAX);
         let bundles = self.size.div_ceil(TILE_WIDTH);
         let order: Box<dyn Iterator<Item = u64>> =
@@ -56,7 +56,7 @@ impl Files {
         for bundle in order {
             let mut entries: Vec<_> = (bundle * TILE_WIDTH..)
                 .zip(self.bundle(bundle)?)
-                .filter(|(index, _)| *index >= from)
+                .filter(|(index, _)| range.contains(index))
                 .collect();
             if filter.reverse {
                 entries.reverse();

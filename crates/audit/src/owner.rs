@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{
-    Catalogue, EventId, Fact, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
+    Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
+    stored_id, validate,
 };
 use ledger::{Log, Recovery, Ticket};
 
@@ -23,6 +24,16 @@ pub(crate) struct Owner {
 }
 
 const OPENED: &str = "LEDGER.OPENED";
+/// How the stored form of one begins.
+const OPENED_LEAF: &[u8] = b"{\"act\":\"LEDGER.OPENED\",";
+/// What only the owner says: a caller's word about the ledger itself is refused.
+const OWN_ACTIONS: &str = "LEDGER.";
+
+/// Where the action's code stands in the stored form, `{"act":"…`.
+const ACT_AT: usize = 8;
+
+/// An admitted event's id and leaf.
+type Admitted = Result<(EventId, Vec<u8>), InvalidComplianceEvent>;
 
 /// What must be decided in the order of the ledger.
 struct Sequence {
@@ -72,7 +83,9 @@ impl Owner {
         if let Some(torn) = &recovery.torn {
             let fact = opening_fact("LEDGER.RECOVERED", &owner.log, recovery)
                 .severity(event::Severity::Warn)
-                .context("torn", format!("{torn:?}"));
+                .object("segment", torn.segment.clone())
+                .context("torn_at", torn.offset.to_string())
+                .context("next_index", torn.index.to_string());
             owner.record(vec![fact])?;
         }
         Ok(owner)
@@ -80,8 +93,8 @@ impl Owner {
 
     /// Records facts of the owner itself.
     pub(crate) fn record(&self, facts: Vec<Fact>) -> Result<Vec<Verdict>, AuditError> {
-        let submitted = self.submit(&documents(facts)?, &self.me)?;
-        self.settle(submitted)
+        let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, &self.me)).collect();
+        self.settle(self.sequence(admitted)?)
     }
 
     /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
@@ -95,10 +108,15 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
-        let admitted: Vec<_> = offered.iter().map(|bytes| self.admit(bytes, peer)).collect();
+        let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
         }
+        self.sequence(admitted)
+    }
+
+    /// Gives what is new its place, in the order of the ledger.
+    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
         let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
@@ -130,7 +148,17 @@ impl Owner {
         Ok(Submitted { ticket, batch, foreseen, new, items })
     }
 
-    fn admit(&self, offered: &[u8], peer: &Peer) -> Result<(EventId, Vec<u8>), InvalidComplianceEvent> {
+    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+        let admitted = self.admit(offered, peer)?;
+        if admitted.1[ACT_AT..].starts_with(OWN_ACTIONS.as_bytes()) {
+            let message = "is recorded by the ledger's owner only".to_owned();
+            let fault = Fault { path: "$.act".into(), rule: Rule::Reserved, message };
+            return Err(InvalidComplianceEvent { faults: vec![fault] });
+        }
+        Ok(admitted)
+    }
+
+    fn admit(&self, offered: &[u8], peer: &Peer) -> Admitted {
         let mut event = admit(offered, &self.catalogue)?;
         peer.sign(&mut event);
         let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction
@@ -189,11 +217,12 @@ impl Owner {
         let mut window = Window::new(WINDOW);
         let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {
-            if let Ok(event) = event::validate(&entry?) {
-                window.insert(event.id, Place { index, batch: 0 });
-                if event.act == OPENED {
-                    opened = Some(event.ts);
-                }
+            let entry = entry?;
+            if let Some(id) = stored_id(&entry) {
+                window.insert(id, Place { index, batch: 0 });
+            }
+            if entry.starts_with(OPENED_LEAF) {
+                opened = validate(&entry).ok().map(|event| event.ts).or(opened);
             }
         }
         Ok((window, opened))
@@ -234,7 +263,7 @@ impl Owner {
             return Ok(Ok(first));
         }
         let message = format!("names an event that is stored with other content, at index {}", first.index);
-        let fault = event::Fault { path: "$.id".into(), rule: Rule::Duplicate, message };
+        let fault = Fault { path: "$.id".into(), rule: Rule::Duplicate, message };
         Ok(Err(InvalidComplianceEvent { faults: vec![fault] }))
     }
 

@@ -38,6 +38,9 @@ pub struct Filter {
     /// From this index on; with `follow`, nothing means from the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// Before this index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 /// An event that was found: its index and its stored form.
@@ -61,6 +64,16 @@ pub(crate) struct Conditions {
 }
 
 impl Filter {
+    /// What is still asked for once the event at `index` was given.
+    pub(crate) fn advance(&mut self, index: u64) {
+        if self.reverse {
+            self.to = Some(index);
+        } else {
+            self.from = Some(index.saturating_add(1));
+        }
+        self.limit = self.limit.map(|limit| limit.saturating_sub(1));
+    }
+
     /// Reads the values.
     ///
     /// # Errors

@@ -63,7 +63,8 @@ impl Owner {
     /// What is durable now and meets the filter, in order.
     pub(crate) fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
         let conditions = filter.conditions()?;
-        let (start, mut end) = (filter.from.unwrap_or(0), self.log.durable_size());
+        let durable = self.log.durable_size();
+        let (start, mut end) = (filter.from.unwrap_or(0), filter.to.unwrap_or(durable).min(durable));
         let mut left = filter.limit.unwrap_or(u64::MAX);
         if !filter.reverse {
             return self.scan(&conditions, start..end, &mut left, sink);

@@ -12,6 +12,7 @@ use crate::owner::Owner;
 use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found};
+use crate::reads::Sink;
 use crate::socket::{Client, Server};
 use crate::{AuditError, LogKeys, load_catalogue};
 
@@ -193,16 +194,17 @@ impl Session {
         filter: &Filter,
         sink: &mut dyn FnMut(Found) -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
-        match self.role() {
+        self.resume(filter.clone(), sink, &mut |role, filter, sink| match role {
             Role::Owner(owned) => owned.owner.query(filter, sink),
             Role::Client(client) => client.stream(filter, false, &|| true, sink, &mut || Ok(())),
-        }
+        })
     }
 
     /// As [`Session::query`], and then what comes, for as long as `wanted`; `idle` is called several times a second.
+    /// Without [`Filter::from`], only what comes.
     ///
     /// # Errors
-    /// As [`Session::query`]; [`AuditError::Gone`] when the owner leaves.
+    /// As [`Session::query`].
     pub fn follow(
         &self,
         filter: &Filter,
@@ -210,9 +212,35 @@ impl Session {
         sink: &mut dyn FnMut(Found) -> Result<(), AuditError>,
         idle: &mut dyn FnMut() -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
-        match self.role() {
+        let from = filter.from.map_or_else(|| self.status().map(|status| status.durable), Ok)?;
+        let filter = Filter { from: Some(from), reverse: false, ..filter.clone() };
+        self.resume(filter, sink, &mut |role, filter, sink| match role {
             Role::Owner(owned) => owned.owner.follow(filter, wanted, sink, idle),
             Role::Client(client) => client.stream(filter, true, wanted, sink, idle),
+        })
+    }
+
+    /// Reads; when the owner goes away in the middle, goes on with the next one behind what was given already.
+    fn resume(
+        &self,
+        mut filter: Filter,
+        sink: &mut Sink<'_>,
+        read: &mut dyn FnMut(&Role, &Filter, &mut Sink<'_>) -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        let mut fruitless = 0;
+        loop {
+            let role = self.role();
+            let asked = filter.clone();
+            let mut counted = |found: Found| {
+                filter.advance(found.index);
+                fruitless = 0;
+                sink(found)
+            };
+            match read(&role, &asked, &mut counted) {
+                Err(AuditError::Gone) if fruitless < REPLACEMENTS => self.replace(&role)?,
+                ended => return ended,
+            }
+            fruitless += 1;
         }
     }
 

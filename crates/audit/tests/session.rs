@@ -148,6 +148,8 @@ fn facts_are_admitted_like_everything_else() {
     assert!(session.record(Fact::new("RUN.STARTED")).is_err(), "nobody did it");
     let forged = Fact::new("RUN.STARTED").subject("svc", "x").context("peer.pid", "1");
     assert!(session.record(forged).is_err());
+    let about_itself = session.record(Fact::new("LEDGER.RECOVERED").subject("svc", "custody")).unwrap_err();
+    assert!(matches!(&about_itself, AuditError::Invalid(i) if i.faults[0].rule == Rule::Reserved));
     let receipt = session.record(Fact::new("RUN.STARTED").subject("svc", "x")).unwrap();
     let stored = session.prove(&audit::Selector::Index(receipt.index)).unwrap().event;
     assert!(stored.contains(&format!("\"peer.pid\":\"{}\"", std::process::id())), "{stored}");
@@ -167,7 +169,10 @@ fn refusals_are_counted_together() {
     let mut records = Vec::new();
     let filter = Filter { act: Some("LEDGER.REFUSALS".into()), ..Filter::default() };
     home.open()
-        .query(&filter, &mut |found| Ok(records.push(String::from_utf8(found.stored).unwrap())))
+        .query(&filter, &mut |found| {
+            records.push(String::from_utf8(found.stored).unwrap());
+            Ok(())
+        })
         .unwrap();
     assert!((1..=3).contains(&records.len()), "{records:?}");
     let count = |text: &String| -> u64 {

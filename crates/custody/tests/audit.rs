@@ -326,6 +326,76 @@ fn a_tail_shows_what_comes() {
     assert!(lines[2].contains(&id(2)));
 }
 
+/// Kills an owner that has just acknowledged an event, and leaves of its last record what a crash leaves of one
+/// whose end did not reach the disk. Answers the segment.
+fn tear_last_record(home: &Home) -> std::path::PathBuf {
+    let mut owner = home.command(&["audit", "record"]);
+    let mut owner = owner.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut feed = owner.stdin.take().unwrap();
+    let mut receipts = BufReader::new(owner.stdout.take().unwrap());
+    writeln!(feed, "{}", event(&id(5))).unwrap();
+    receipts.read_line(&mut String::new()).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let mut segments = Vec::new();
+    walk(&home.path().join("wal"), &mut segments);
+    segments.retain(|path| path.extension().is_some_and(|e| e == "wal"));
+    segments.sort();
+    let segment = segments.pop().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let end = bytes.iter().rposition(|b| *b != 0).unwrap();
+    bytes[end - 100..=end].fill(0);
+    std::fs::write(&segment, &bytes).unwrap();
+    segment
+}
+
+#[test]
+fn a_torn_last_record_is_repaired_and_reported() {
+    let home = home();
+    home.run_with(&["audit", "record"], events(0..5).as_bytes(), 0);
+    // The owner publishes each second; a kill just after that leaves no record to tear. Then the next one will.
+    let (segment, reports) = (0..20)
+        .map(|_| {
+            let segment = tear_last_record(&home);
+            let output = home.run(&["--json", "audit", "query", "--act", "LEDGER.RECOVERED"], 0);
+            (segment, json_lines(&output.stdout))
+        })
+        .find(|(_, reports)| !reports.is_empty())
+        .unwrap();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0]["severity"], "WARN");
+    assert_eq!(reports[0]["ctx"]["sm3_root"].as_str().unwrap().len(), 64);
+    assert!(segment.ends_with(reports[0]["obj"]["segment"].as_str().unwrap()));
+    home.run(&["audit", "verify"], 0);
+    let again = json_lines(&home.run_with(&["audit", "record"], events(0..7).as_bytes(), 0).stdout);
+    assert_eq!(again.len(), 7);
+    assert_eq!(recorded(&home, &[]).len(), 7);
+    home.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn a_tail_outlives_the_owner() {
+    let home = home();
+    let mut owner = home.command(&["audit", "record"]);
+    let mut owner = owner.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut feed = owner.stdin.take().unwrap();
+    let mut receipts = BufReader::new(owner.stdout.take().unwrap());
+    let mut line = String::new();
+    writeln!(feed, "{}", event(&id(1))).unwrap();
+    receipts.read_line(&mut line).unwrap();
+    let mut tail = home.command(&["--json", "audit", "tail", "--act", "AUTH.", "-n", "9", "--limit", "3"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains(&id(1)));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    home.run_with(&["audit", "record"], events(2..4).as_bytes(), 0);
+    assert!(lines.next().unwrap().contains(&id(2)));
+    assert!(lines.next().unwrap().contains(&id(3)));
+    assert_eq!(lines.next(), None);
+    assert!(tail.wait().unwrap().success());
+}
+
 #[test]
 fn the_operators_catalogue_counts() {
     let home = home();
@@ -365,8 +435,78 @@ fn a_bench_measures_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(home.folder()).unwrap().count(), 0);
 }
 
+/// Runs a shell script in a mount namespace of its own, with the home's folder as `$1` and the binary as `$0`;
+/// nothing where that is not allowed.
+fn with_mounts(home: &Home, script: &str, input: &[u8]) -> Option<std::process::Output> {
+    let allowed = std::process::Command::new("unshare").args(["--mount", "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: a file system of its own needs root (unshare --mount)");
+        return None;
+    }
+    let binary = env!("CARGO_BIN_EXE_custody");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, binary]).arg(home.path());
+    command.current_dir(home.folder()).env("CUSTODY_HOME", home.path());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input))); // it may give up before the end
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    Some(output)
+}
+
 #[test]
-fn a_full_disk_is_exit_code_3_and_loses_nothing() {
+fn a_read_only_home_is_read_and_not_written() {
+    let home = home();
+    home.run_with(&["audit", "record"], events(0..10).as_bytes(), 0);
+    let script = r#"
+        mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
+        "$0" audit verify
+        "$0" --json audit query --act AUTH. | wc -l
+        "$0" audit prove --index 1 && exit 99
+        "$0" audit record
+    "#;
+    let Some(output) = with_mounts(&home, script, events(10..11).as_bytes()) else { return };
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{out}{err}");
+    assert!(out.contains("holds") && out.ends_with("\n10\n"), "{out}");
+    assert!(err.contains("may not") && err.contains("hint: the home must be writable"), "{err}");
+    assert_eq!(recorded(&home, &[]).len(), 10);
+}
+
+#[test]
+fn a_full_disk_is_exit_code_3_and_what_was_acknowledged_stays() {
+    let home = home();
+    let script = r#"
+        mount -t tmpfs -o size=40m none "$1"
+        "$0" init > /dev/null
+        code=0; "$0" audit record > receipts 2> errors || code=$?
+        mount -o remount,size=400m "$1"
+        "$0" --json audit query --act AUTH. > found
+        "$0" audit verify > /dev/null
+        exit $code
+    "#;
+    // Much more than fits, in the write-ahead log and in tiles.
+    let padding = format!("\"obj\":{{\"pad\":\"{}\",", "x".repeat(8000));
+    let many: String = (0..12_000).map(|n| event(&id(n)).replace("\"obj\":{", &padding) + "\n").collect();
+    let Some(output) = with_mounts(&home, script, many.as_bytes()) else { return };
+    let read = |name: &str| std::fs::read(home.folder().join(name)).unwrap();
+    let said = text(&read("errors"));
+    assert_eq!(output.status.code(), Some(3), "{said}{}", text(&output.stderr));
+    assert!(said.contains("no space left") && said.contains("hint: make room"), "{said}");
+    let acknowledged = json_lines(&read("receipts"));
+    assert!(!acknowledged.is_empty());
+    let found: Vec<_> = json_lines(&read("found")).iter().map(|e| e["id"].clone()).collect();
+    for receipt in &acknowledged {
+        let times = found.iter().filter(|id| **id == receipt["id"]).count();
+        assert_eq!(times, 1, "{receipt}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_exit_code_3() {
     // Limits the size of any file this process may write: what a full disk looks like, without one.
     let home = home();
     home.run_with(&["audit", "record"], events(0..10).as_bytes(), 0);

@@ -1,7 +1,7 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
 #![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
-use crate::{Catalogue, MAX_EVENT, admit, read_stored, validate};
+use crate::{Catalogue, MAX_EVENT, admit, read_stored, stored_id, validate};
 
 /// Any bytes: never a panic, no refusal without a fault, and what is admitted survives its own stored form.
 pub fn admission(data: &[u8]) {
@@ -12,6 +12,7 @@ pub fn admission(data: &[u8]) {
             assert!(stored.len() <= MAX_EVENT, "stored form of {} bytes", stored.len());
             let again = read_stored(&stored).unwrap_or_else(|e| panic!("stored form refused: {e}"));
             assert_eq!(again, event);
+            assert_eq!(stored_id(&stored), Some(event.id));
             let value: serde_json::Value =
                 serde_json::from_slice(&stored).unwrap_or_else(|e| panic!("stored form is not JSON: {e}"));
             assert_eq!(value["ts"], event.ts.as_str());
@@ -22,8 +23,10 @@ pub fn admission(data: &[u8]) {
 /// Any bytes as they may come out of a ledger: what is read has no other spelling, and whatever the schema takes
 /// has a stored form that reads as the same event.
 pub fn stored(data: &[u8]) {
+    let id = stored_id(data);
     if let Ok(event) = read_stored(data) {
         assert_eq!(event.canonical(), data);
+        assert_eq!(id, Some(event.id));
     }
     let Ok(event) = validate(data) else { return };
     let stored = event.canonical();

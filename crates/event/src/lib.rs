@@ -32,7 +32,7 @@ mod model;
 mod parse;
 mod time;
 
-pub use admit::{admit, read_stored, validate};
+pub use admit::{admit, read_stored, stored_id, validate};
 pub use canonical::{canonical_string, canonical_strings};
 pub use catalogue::{Catalogue, CatalogueError, Entry};
 pub use fact::Fact;

@@ -220,3 +220,11 @@ fn particular_cases_agree_with_the_schema() {
         agree(&judge, &document);
     }
 }
+
+#[test]
+fn the_example_of_the_document_is_an_event() {
+    let document = include_str!("../../../docs/formats/event.md");
+    let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let event = event::admit(example.as_bytes(), &event::Catalogue::standard()).unwrap();
+    agree(&judge(), &serde_json::from_slice(&event.canonical()).unwrap());
+}

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -144,6 +144,23 @@ fn a_file_that_changes_while_it_is_read_is_noticed() {
         assert!(matches!(&error, EvidenceError::Unstable { path } if path.ends_with("log")), "{error}");
         assert_eq!(error.blame(), Blame::Environment);
     }
+}
+
+#[test]
+fn a_file_that_is_written_over_while_it_is_read_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    fs::write(&file, vec![0; 1 << 20]).unwrap();
+    // Older kernels stamp files with a clock that ticks every few milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let error = evidence::collect(dir.path(), &Options::default(), &|_, _| {
+        let file = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        file.write_all_at(b"x", 0).unwrap();
+    });
+    assert!(
+        matches!(error, Err(EvidenceError::Unstable { .. })),
+        "the size is the same and the content is not"
+    );
 }
 
 #[test]

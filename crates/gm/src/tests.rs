@@ -18,7 +18,7 @@ fn standard_vectors() {
 /// Every length around the block and stride edges, split at every place that matters, gives one digest.
 #[test]
 fn any_split_gives_the_same_digest() {
-    let data: [u8; 200] = core::array::from_fn(|i| i as u8);
+    let data: Vec<u8> = (0..200).collect();
     for length in 0..=data.len() {
         let whole = Dual::digest(&data[..length]);
         for cut in [0, 1, 55, 56, 63, 64, 65, 127, 128] {

@@ -132,7 +132,7 @@ impl Client {
     ) -> Result<(), AuditError> {
         let stream = dial(&self.home)?.ok_or(AuditError::Gone)?;
         let mut input = greet(&stream)?.ok_or(AuditError::Gone)?;
-        let request = Request::Query { filter: filter.clone(), follow };
+        let request = Request::Query { filter: Box::new(filter.clone()), follow };
         write_message(&mut &stream, &request).map_err(|_| AuditError::Gone)?;
         while wanted() {
             match read_message(&mut input, MAX_REPLY)? {

@@ -176,7 +176,7 @@ fn welcome(stream: UnixStream, state: &Arc<State>) {
 enum Job {
     Reply(Reply),
     Settle(Submitted),
-    Stream(Filter, bool),
+    Stream(Box<Filter>, bool),
 }
 
 fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {

@@ -55,7 +55,7 @@ pub(crate) enum Request {
         old: u64,
     },
     Query {
-        filter: Filter,
+        filter: Box<Filter>,
         follow: bool,
     },
 }

@@ -214,3 +214,33 @@ fn what_is_not_for_the_service_does_not_reach_it() {
     let run = Finished::of(Command::new("sh").args(["-c", &line]).env("CUSTODY_HOME", dir.path()));
     assert_eq!(run.ended(0).stdout, "0\n1\n2\n3\n"); // 3 is the folder that ls reads
 }
+
+#[test]
+fn an_ordinary_user_gets_the_same_promise() {
+    // Who may not write the program cannot ask its file for the write denial, may not look into map_files, and has no
+    // control group of their own: other ways through the same start.
+    let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
+    if !Command::new(setpriv[0]).args(&setpriv[1..]).arg("true").status().is_ok_and(|status| status.success())
+    {
+        eprintln!("SKIPPED an_ordinary_user_gets_the_same_promise: not root, or no setpriv");
+        return;
+    }
+    let dir = dir();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let own = dir.path().join("custody");
+    rig::copy(env!("CARGO_BIN_EXE_custody").as_ref(), &own);
+    let program = witness(dir.path(), "payments", "good");
+    let run = |sum: &str| {
+        let mut command = Command::new(setpriv[0]);
+        command
+            .args(&setpriv[1..])
+            .arg(&own)
+            .args(["run", "--json", "--expect-sha256", sum, "--"])
+            .arg(&program);
+        Finished::of(command.current_dir(dir.path()).env("CUSTODY_HOME", dir.path().join("home")))
+    };
+    let good = run(&sha256(&program));
+    assert_eq!(good.ended(0).stdout, "good\n");
+    assert_eq!(good.facts()[0]["obj"]["loader_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(run(&"0".repeat(64)).ended(1).stdout, "");
+}

@@ -141,3 +141,24 @@ fn control_characters_in_values_are_stored_escaped() {
     let spaced = [stored.as_slice(), b" "].concat();
     assert_eq!(read_stored(&spaced).unwrap_err().faults[0].rule, Rule::Canonical);
 }
+
+#[test]
+fn the_id_of_a_stored_event_is_found_past_everything_that_looks_like_it() {
+    let other = "919108f7-52d1-4320-9bac-f847db4148a8";
+    for ctx in [
+        format!(r#""id":"{other}""#),
+        format!(r#""a":"\"}},\"id\":\"{other}","id":"{other}","z":"}},""#),
+        r#""a":"","b":"\\""#.to_owned(),
+        String::new(),
+    ] {
+        let stored = offer(&event_with(&format!(
+            r#""sub":{{"user":"1"}},"act":"DATA.READ","obj":{{"id":"{other}"}},"ctx":{{{ctx}}}"#
+        )));
+        assert_eq!(stored_id(&stored.unwrap().canonical()), EventId::parse(ID), "{ctx}");
+    }
+    for other in
+        ["", "{}", r#"{"act":"A.B"#, r#"{"act":"A.B","ctx":{"a":"b"}"#, r#"{"act":"A.B","id":"short"}"#]
+    {
+        assert_eq!(stored_id(other.as_bytes()), None);
+    }
+}

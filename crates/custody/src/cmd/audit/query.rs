@@ -1,5 +1,6 @@
 //! `custody audit query` and `custody audit tail`: events, as they were stored.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -139,11 +140,20 @@ pub(crate) fn tail(args: &TailArgs, context: &Context) -> Outcome {
     let end = args.duration.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let wanted = || end.is_none_or(|end| Instant::now() < end);
     let page = std::cell::RefCell::new(Page::new(context));
-    let mut idle = || page.borrow_mut().flush().map_err(|_| AuditError::Gone);
+    let mut idle = || page.borrow_mut().flush().map_err(unprinted);
     session
         .follow(&filter, &wanted, &mut |found| page.borrow_mut().add(&found), &mut idle)
         .map_err(failure)?;
     page.into_inner().flush()
+}
+
+/// Ends the search when what it finds cannot be printed.
+fn unprinted(failure: Failure) -> AuditError {
+    AuditError::Io {
+        what: "print to",
+        path: "standard output".into(),
+        source: std::io::Error::other(failure.to_string()),
+    }
 }
 
 /// Lines that are printed together.
@@ -164,7 +174,7 @@ impl<'a> Page<'a> {
         } else {
             self.text.push_str(&line(found)?);
         }
-        if self.text.len() > 64 * 1024 { self.flush().map_err(|_| AuditError::Gone) } else { Ok(()) }
+        if self.text.len() > 64 * 1024 { self.flush().map_err(unprinted) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -173,15 +183,28 @@ impl<'a> Page<'a> {
     }
 }
 
+/// A digest cut to what a person compares; `--json` has it whole.
+fn readable(value: &str) -> Cow<'_, str> {
+    match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => format!("{}…", &value[..12]).into(),
+        false => value.into(),
+    }
+}
+
 /// `index  time  severity  action  subject  object  context`, on one line whatever the values hold.
 fn line(found: &Found) -> Result<String, AuditError> {
     let event: Event<'_> =
         event::validate(&found.stored).map_err(|source| AuditError::Entry { index: found.index, source })?;
-    let mut line =
-        format!("{:>8}  {}  {:<8}  {:<20} ", found.index, event.ts, event.severity.as_str(), event.act);
+    let mut line = format!(
+        "{:>8}  {:.23}Z  {:<8}  {:<16}",
+        found.index,
+        event.ts.as_str(),
+        event.severity.as_str(),
+        event.act
+    );
     for (name, fields) in [("sub", &event.sub), ("obj", &event.obj), ("ctx", &event.ctx)] {
         for (key, value) in fields.iter().filter(|(key, _)| !key.starts_with("peer.")) {
-            let value: String = value.chars().flat_map(char::escape_debug).collect();
+            let value: String = readable(value).chars().flat_map(char::escape_debug).collect();
             let _ = write!(line, " {name}.{key}={value}"); // a String takes everything
         }
     }

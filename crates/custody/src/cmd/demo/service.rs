@@ -124,7 +124,7 @@ impl Service {
     /// Kills the service (not its supervisor) and, once it is dead, asks it something.
     pub(super) fn crash_and_request(&mut self) -> Result<(f64, String)> {
         let child = child_of(self.supervisor.id()).context("finding the service's process")?;
-        signal("KILL", child)?;
+        signal(Signal::Kill, child)?;
         let begun = Instant::now();
         // A connection that the dying process had still accepted would die with it.
         while Path::new(&format!("/proc/{child}")).exists() && begun.elapsed() < PATIENCE {
@@ -138,7 +138,7 @@ impl Service {
 
     /// Asks the supervisor to stop and waits for it.
     pub(super) fn stop(mut self) -> Result<()> {
-        signal("TERM", self.supervisor.id())?;
+        signal(Signal::Terminate, self.supervisor.id())?;
         let begun = Instant::now();
         loop {
             match self.supervisor.try_wait()? {
@@ -169,19 +169,37 @@ impl Drop for Service {
     /// A demonstration that fails half-way leaves nothing running.
     fn drop(&mut self) {
         if matches!(self.supervisor.try_wait(), Ok(None)) {
-            let _ = signal("TERM", self.supervisor.id()); // best effort: it is going anyway
+            if signal(Signal::Terminate, self.supervisor.id()).is_err() {
+                let _ = self.supervisor.kill(); // the wait below must end
+            }
             let _ = self.supervisor.wait();
         }
     }
 }
 
-fn signal(name: &str, pid: u32) -> Result<()> {
-    let status =
-        Command::new("kill").args(["-s", name, &pid.to_string()]).status().context("starting kill")?;
-    if !status.success() {
-        bail!("kill -s {name} {pid}: {status}");
-    }
-    Ok(())
+/// What is sent to a process.
+#[derive(Clone, Copy)]
+enum Signal {
+    /// Dies at once.
+    Kill,
+    /// Is asked to end.
+    Terminate,
+}
+
+#[cfg(unix)]
+fn signal(signal: Signal, pid: u32) -> Result<()> {
+    use nix::sys::signal::{Signal::SIGKILL, Signal::SIGTERM, kill};
+    let number = match signal {
+        Signal::Kill => SIGKILL,
+        Signal::Terminate => SIGTERM,
+    };
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+    kill(pid, number).with_context(|| format!("sending {number} to process {pid}"))
+}
+
+#[cfg(not(unix))]
+fn signal(_: Signal, _: u32) -> Result<()> {
+    bail!("this platform has no signals")
 }
 
 /// The only child of a process, from /proc (proc_pid_children(5) lists them by thread).

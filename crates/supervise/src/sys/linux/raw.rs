@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_char, c_int};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
@@ -324,9 +325,14 @@ pub(super) fn pidfd_send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
 
 /// Whether this kernel refuses to execute a file that somebody holds open for writing.
 ///
-/// An empty memory file, open for writing by us, is executed: ETXTBSY (refused because of the writer) comes before
-/// ENOEXEC (refused because it is empty), so the answer tells which rule this kernel has. It cannot succeed.
+/// An empty memory file is executed while we hold it open for writing: ETXTBSY (refused because of the writer) comes
+/// before ENOEXEC (refused because it is empty), so the answer tells which rule this kernel has. It cannot succeed.
 pub(super) fn exec_respects_writers() -> bool {
+    exec_empty_file(true) == Some(libc::ETXTBSY)
+}
+
+/// What the kernel answers to executing an empty memory file, with or without a writer.
+fn exec_empty_file(writer: bool) -> Option<c_int> {
     /// `MFD_EXEC` (Linux 6.3): executable in spite of `vm.memfd_noexec=1`; older kernels answer EINVAL.
     const MFD_EXEC: libc::c_uint = 0x10;
     let open = |flags| {
@@ -337,7 +343,10 @@ pub(super) fn exec_respects_writers() -> bool {
             fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
         }
     };
-    let Some(file) = open(MFD_EXEC).or_else(|| open(0)) else { return false };
+    let file = open(MFD_EXEC).or_else(|| open(0))?;
+    // The descriptor of memfd_create does not count as a writer; one that is opened by name does.
+    let by_name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let _writer = writer.then(|| OpenOptions::new().write(true).open(by_name)).transpose().ok()?;
     let nothing: [*const c_char; 1] = [std::ptr::null()];
     // SAFETY: the path is empty and constant, both vectors end with a null pointer.
     let answer = unsafe {
@@ -350,5 +359,26 @@ pub(super) fn exec_respects_writers() -> bool {
             libc::AT_EMPTY_PATH,
         )
     };
-    answer == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ETXTBSY)
+    (answer == -1).then(|| io::Error::last_os_error().raw_os_error()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_an_exec_depends_on_the_writer_alone() {
+        // Holds on every Linux that denies writing to what runs; a kernel that does not cannot run the other tests.
+        assert_eq!(exec_empty_file(true), Some(libc::ETXTBSY));
+        assert_eq!(exec_empty_file(false), Some(libc::ENOEXEC));
+    }
+
+    #[test]
+    fn a_pid_is_written_in_decimal() {
+        let mut slot = [0; LISTEN_PID.len() + 12];
+        write_pid(&mut slot);
+        let text: String =
+            slot[LISTEN_PID.len()..].iter().take_while(|b| **b != 0).map(|b| *b as char).collect();
+        assert_eq!(text, std::process::id().to_string());
+    }
 }

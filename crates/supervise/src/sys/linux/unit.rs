@@ -1,5 +1,6 @@
 //! All processes of one service, found and ended together.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,6 +22,11 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Unit {
     cgroup: Option<Cgroup>,
+    /// The caller wants a control group or nothing.
+    insist: bool,
+    /// The group was made, and the kernel did not let a process in (its rules for inner groups, a delegation that ends
+    /// above us): descent must do.
+    shut_out: Cell<bool>,
 }
 
 impl Unit {
@@ -34,15 +40,21 @@ impl Unit {
             Contain::Auto => Cgroup::create().ok(),
             Contain::Cgroup => Some(Cgroup::create().map_err(SuperviseError::Cgroup)?),
         };
-        Ok(Self { cgroup })
+        Ok(Self { cgroup, insist: contain == Contain::Cgroup, shut_out: Cell::new(false) })
     }
 
     pub(crate) fn containment(&self) -> Containment {
-        self.cgroup.as_ref().map_or(Containment::Reaper, |group| Containment::Cgroup(group.path().to_owned()))
+        match &self.cgroup {
+            Some(group) if !self.shut_out.get() => Containment::Cgroup(group.path().to_owned()),
+            _ => Containment::Reaper,
+        }
     }
 
     pub(super) fn adopt(&self, pid: Pid) -> io::Result<()> {
-        self.cgroup.as_ref().map_or(Ok(()), |group| group.adopt(pid))
+        let Some(group) = &self.cgroup else { return Ok(()) };
+        let result = group.adopt(pid);
+        self.shut_out.set(result.is_err());
+        if self.insist { result } else { Ok(()) }
     }
 
     /// How many live.
