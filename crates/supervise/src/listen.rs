@@ -57,7 +57,7 @@ fn unix_place(path: &str) -> Option<Place> {
 /// `:8080` means every address, as Go reads it.
 fn tcp_place(place: &str) -> Result<String, &'static str> {
     let (host, port) = place.rsplit_once(':').ok_or("a TCP address is HOST:PORT")?;
-    // `parse` alone would take `+80`, which no resolver does.
+    // `parse` alone would take `+80`: an address has one spelling.
     if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() {
         return Err("the port is not a number below 65536");
     }
