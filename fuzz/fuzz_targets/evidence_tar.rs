@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| { evidence::fuzzing::tar(data) });
+libfuzzer_sys::fuzz_target!(|data: &[u8]| evidence::fuzzing::tar(data));

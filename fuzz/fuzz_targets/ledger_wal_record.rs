@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| { ledger::fuzzing::wal_record(data) });
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ledger::fuzzing::wal_record(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| { tlog::fuzzing::proof(data) });
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tlog::fuzzing::proof(data));

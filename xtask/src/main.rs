@@ -4,6 +4,7 @@
 mod demo;
 mod docs;
 mod floors;
+mod fuzz;
 mod lint;
 mod rig;
 mod step;
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
         "soak" => test::soak(),
         "peers" => test::peers(),
         "bench" => test::bench(&rest),
-        "fuzz" => test::fuzz(&rest),
+        "fuzz" => fuzz::run(&rest),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::rig;
 use crate::step::{cargo, step};
@@ -54,34 +54,4 @@ fn bench_command(rest: &[&str]) -> Command {
     let mut command = cargo(&["run", "--quiet", "--locked", "--package", "bench"]);
     command.args(profile).arg("--").args(rest);
     command
-}
-
-/// Runs the fuzz targets under a nightly toolchain and `cargo fuzz`, both of which must be installed.
-pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
-    let seconds = rest.get(1).map_or("60", String::as_str);
-    let targets = match rest.first() {
-        Some(one) => vec![one.clone()],
-        None => fuzz_targets()?,
-    };
-    for target in targets {
-        let mut command = Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", &target]);
-        command.arg(format!("fuzz/corpus/{target}"));
-        command.args(["--", &format!("-max_total_time={seconds}")]);
-        step(&format!("fuzz {target}"), &mut command)?;
-    }
-    Ok(())
-}
-
-fn fuzz_targets() -> Result<Vec<String>> {
-    let mut targets = Vec::new();
-    for entry in std::fs::read_dir("fuzz/fuzz_targets")? {
-        let path = entry?.path();
-        targets.extend(path.file_stem().and_then(|s| s.to_str()).map(str::to_owned));
-    }
-    if targets.is_empty() {
-        bail!("no fuzz targets");
-    }
-    targets.sort();
-    Ok(targets)
 }

@@ -1,6 +1,9 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
 #![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
+use event::Catalogue;
+
+use crate::catalogue::extended;
 use crate::socket::wire::{MAX_REPLY, MAX_REQUEST, Reply, Request, parse, read_frame, write_message};
 
 /// Any bytes as they may come over the socket, at either end: never a panic, never more memory than bytes, and a
@@ -20,6 +23,19 @@ pub fn socket(data: &[u8]) {
     while let Ok(frame) = read_frame(&mut input, MAX_REPLY) {
         if let Ok(reply) = parse::<Reply>(&frame) {
             again(&reply, |frame| parse::<Reply>(frame).ok());
+        }
+    }
+}
+
+/// Any text in the place of `catalogue.toml`: refused with a reason, or a catalogue that still knows the standard one.
+pub fn catalogue(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match extended(text) {
+        Err(why) => assert!(!why.is_empty()),
+        Ok(catalogue) => {
+            let standard = Catalogue::standard();
+            assert!(standard.actions().all(|entry| catalogue.knows_action(entry.code)));
+            assert!(standard.subjects().all(|entry| catalogue.knows_subject(entry.code)));
         }
     }
 }

@@ -38,10 +38,16 @@ proptest! {
     }
 }
 
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/audit_socket");
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        audit::fuzzing::socket(&std::fs::read(entry.unwrap().path()).unwrap());
+    let targets: [Target; 2] =
+        [("audit_socket", audit::fuzzing::socket), ("audit_catalogue", audit::fuzzing::catalogue)];
+    for (name, target) in targets {
+        let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            target(&std::fs::read(entry.unwrap().path()).unwrap());
+        }
     }
 }

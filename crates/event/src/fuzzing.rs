@@ -1,7 +1,7 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
 #![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
-use crate::{Catalogue, MAX_EVENT, admit, read_stored, stored_id};
+use crate::{Catalogue, MAX_EVENT, admit, read_stored, stored_id, validate};
 
 /// Any bytes: never a panic, no refusal without a fault, and what is admitted survives its own stored form.
 pub fn admission(data: &[u8]) {
@@ -18,4 +18,18 @@ pub fn admission(data: &[u8]) {
             assert_eq!(value["ts"], event.ts.as_str());
         }
     }
+}
+
+/// Any bytes as they may come out of a ledger: what is read has no other spelling, and whatever the schema takes
+/// has a stored form that reads as the same event.
+pub fn stored(data: &[u8]) {
+    let id = stored_id(data);
+    if let Ok(event) = read_stored(data) {
+        assert_eq!(event.canonical(), data);
+        assert_eq!(id, Some(event.id));
+    }
+    let Ok(event) = validate(data) else { return };
+    let stored = event.canonical();
+    let again = read_stored(&stored).unwrap_or_else(|e| panic!("stored form refused: {e}"));
+    assert_eq!(again, event);
 }

@@ -170,14 +170,21 @@ proptest! {
     #[test]
     fn admission_holds_on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         event::fuzzing::admission(&bytes);
+        event::fuzzing::stored(&bytes);
     }
 }
 
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/event_admission");
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        event::fuzzing::admission(&std::fs::read(entry.unwrap().path()).unwrap());
+    let targets: [Target; 2] =
+        [("event_admission", event::fuzzing::admission), ("event_stored", event::fuzzing::stored)];
+    for (name, target) in targets {
+        let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            target(&std::fs::read(entry.unwrap().path()).unwrap());
+        }
     }
 }
 

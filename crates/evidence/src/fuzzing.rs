@@ -23,6 +23,14 @@ pub fn tar(data: &[u8]) {
     if *first & 0x80 != 0 { archive(&with_checksums(rest), format) } else { archive(rest, format) }
 }
 
+/// What bytes are taken for: whatever it is, they are read as that without a broken promise, see [`archive`].
+pub fn detect(data: &[u8]) {
+    let found = crate::detect::format(&data).expect("memory is always read");
+    if let Some(format) = found {
+        archive(data, format);
+    }
+}
+
 /// Every block that has the magic of a header.
 fn with_checksums(data: &[u8]) -> Vec<u8> {
     let mut out = data.to_vec();

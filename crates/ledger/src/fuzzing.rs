@@ -1,5 +1,9 @@
-//! Oracles of the fuzz targets over the write-ahead log.
+//! Oracles of the fuzz targets over the write-ahead log and the checkpoint.
 
+use signing::Ed25519Signer;
+use signing::note::NoteSigner;
+
+use crate::SignedCheckpoint;
 use crate::error::LedgerError;
 use crate::storage::{Name, Site, Storage, Stored};
 use crate::wal::record::{self, Salt};
@@ -28,6 +32,51 @@ pub fn wal_record(data: &[u8]) {
 pub fn wal_segment(data: &[u8]) {
     let mut bytes = record::segment_header(0, &SALT);
     bytes.extend_from_slice(data);
+    replayed(bytes);
+}
+
+/// The same over records with the checksums that they should have: a fuzzer does not find them by itself. A byte
+/// says how many follow: with its highest bit the payload of a record, whose first leaf and count lead it, without
+/// it bytes that belong to none.
+pub fn wal_records(data: &[u8]) {
+    let mut bytes = record::segment_header(0, &SALT);
+    let mut rest = data;
+    while let Some((kind, tail)) = rest.split_first() {
+        let (piece, tail) = tail.split_at(tail.len().min(usize::from(kind & 0x7f)));
+        rest = tail;
+        match piece {
+            [first, count, payload @ ..] if kind & 0x80 != 0 => {
+                // The last few of the first leaves are those where an index would overflow.
+                let first = if *first > 0xf0 { u64::MAX - u64::from(!first) } else { u64::from(*first) };
+                let mut built = Vec::new();
+                record::start(&mut built);
+                built.extend_from_slice(payload);
+                record::finish(&mut built, &SALT, first, u32::from(*count));
+                wal_record(&built);
+                bytes.extend_from_slice(&built);
+            }
+            stray => bytes.extend_from_slice(stray),
+        }
+    }
+    replayed(bytes);
+}
+
+/// A checkpoint that our log signed and that is opened is about our log; nothing is opened that it did not sign.
+pub fn checkpoint(data: &[u8]) {
+    const ORIGIN: &str = "fuzz.example/log";
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(signer) = NoteSigner::new(ORIGIN, Ed25519Signer::from_seed(&[7; 32])) else { return };
+    let verifier = signer.verifier();
+    let note = signer.sign(text).unwrap_or_default();
+    for note in [text, note.as_str()] {
+        if let Ok(opened) = SignedCheckpoint::open(note, &verifier, ORIGIN) {
+            assert_eq!(opened.checkpoint.origin, ORIGIN);
+            assert!(note.starts_with(&opened.checkpoint.to_string()), "another text than what was signed");
+        }
+    }
+}
+
+fn replayed(bytes: Vec<u8>) {
     let segment = OneSegment(bytes);
     let mut leaves = 0;
     match replay(&segment, 5, &mut |_| leaves += 1) {
@@ -96,11 +145,17 @@ mod tests {
 
     use super::*;
 
+    type Target = (&'static str, fn(&[u8]));
+
     #[test]
     fn seeds() {
-        for (name, target) in
-            [("wal_record", wal_record as fn(&[u8])), ("wal_segment", wal_segment as fn(&[u8]))]
-        {
+        let targets: [Target; 4] = [
+            ("wal_record", wal_record),
+            ("wal_segment", wal_segment),
+            ("wal_records", wal_records),
+            ("checkpoint", checkpoint),
+        ];
+        for (name, target) in targets {
             let dir = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
             for seed in std::fs::read_dir(dir).unwrap() {
                 let bytes = std::fs::read(seed.unwrap().path()).unwrap();
@@ -138,6 +193,8 @@ mod tests {
         fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             wal_record(&data);
             wal_segment(&data);
+            wal_records(&data);
+            checkpoint(&data);
         }
 
         #[test]

@@ -1,6 +1,6 @@
 //! Oracles over outside bytes, shared by the fuzz targets and the tests that replay their corpora.
 
-use crate::{Comparison, Observation, ObservedKind, Seal, Subject};
+use crate::{Comparison, Exclude, Observation, ObservedKind, Seal, Subject};
 
 /// A statement that is read is written again to one that reads the same, and holds against itself; an envelope
 /// that nobody trusted signed is never opened.
@@ -15,6 +15,46 @@ pub fn statement(data: &[u8]) {
     let found = observed(&seal);
     let comparison = Comparison::of(&seal, &found).expect("an artefact is comparable with its own seal");
     assert!(comparison.holds(), "a seal does not hold against itself: {comparison:?}");
+}
+
+/// A pattern, a zero byte and a path: the matcher says what the plain definition says.
+///
+/// # Panics
+/// When the two differ.
+pub fn exclusion(data: &[u8]) {
+    // The plain definition takes exponential time.
+    let Some((pattern, path)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\0')) else {
+        return;
+    };
+    let Ok(exclude) = Exclude::new(vec![pattern.to_owned()]) else { return };
+    let found = exclude.matches(path);
+    if path.len() <= 16 && pattern.matches('*').count() <= 4 {
+        let text = if pattern.contains('/') { path } else { path.rsplit('/').next().unwrap_or(path) };
+        assert_eq!(found, plainly_matches(pattern, text), "`{pattern}` on `{text}`");
+    }
+}
+
+/// By trying every length for every star.
+fn plainly_matches(pattern: &str, text: &str) -> bool {
+    let (crossing, rest) = match (pattern.strip_prefix("**"), pattern.strip_prefix('*')) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return one_and_the_rest(pattern, text),
+    };
+    let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    ends.take_while(|end| crossing || !text[..*end].contains('/'))
+        .any(|end| plainly_matches(rest, &text[end..]))
+}
+
+fn one_and_the_rest(pattern: &str, text: &str) -> bool {
+    let (mut wanted, mut given) = (pattern.chars(), text.chars());
+    match (wanted.next(), given.next()) {
+        (None, None) => true,
+        (Some(w), Some(g)) if w == g || (w == '?' && g != '/') => {
+            plainly_matches(wanted.as_str(), given.as_str())
+        }
+        _ => false,
+    }
 }
 
 fn observed(seal: &Seal) -> Observation {

@@ -14,10 +14,24 @@ fn seeds_keep_the_promises() {
     assert!(read >= 2, "the seeds hold no statement that reads: the oracle was not tried");
 }
 
+#[test]
+fn seeds_of_patterns_keep_the_promise() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/seal_exclusion");
+    for seed in std::fs::read_dir(corpus).unwrap() {
+        seal::fuzzing::exclusion(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_keep_the_promises(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         seal::fuzzing::statement(&bytes);
+        seal::fuzzing::exclusion(&bytes);
+    }
+
+    #[test]
+    fn any_pattern_matches_as_defined(pattern in "[ab/*?]{1,8}", path in "[ab/]{0,10}") {
+        seal::fuzzing::exclusion(format!("{pattern}\0{path}").as_bytes());
     }
 
     #[test]

@@ -40,6 +40,8 @@
 mod command;
 mod error;
 mod fact;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod policy;
 mod supervisor;

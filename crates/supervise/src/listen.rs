@@ -57,7 +57,10 @@ fn unix_place(path: &str) -> Option<Place> {
 /// `:8080` means every address, as Go reads it.
 fn tcp_place(place: &str) -> Result<String, &'static str> {
     let (host, port) = place.rsplit_once(':').ok_or("a TCP address is HOST:PORT")?;
-    port.parse::<u16>().map_err(|_| "the port is not a number below 65536")?;
+    // `parse` alone would take `+80`: an address has one spelling.
+    if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() {
+        return Err("the port is not a number below 65536");
+    }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err("an IPv6 address stands in brackets");
     }
@@ -91,9 +94,18 @@ mod tests {
         assert_eq!(parsed("web=tcp:[::1]:443"), some("web", "tcp:[::1]:443"));
         assert_eq!(parsed("unix:/run/a=b.sock"), some("unix", "unix:/run/a=b.sock"));
         assert_eq!(parsed("admin=unix:@abstract"), some("admin", "unix:@abstract"));
-        for wrong in
-            ["", "8080", "tcp:8080", "host:port", "::1:80", "unix:relative", "unix:@", "=tcp:h:1", "a:70000"]
-        {
+        for wrong in [
+            "",
+            "8080",
+            "tcp:8080",
+            "host:port",
+            "::1:80",
+            "unix:relative",
+            "unix:@",
+            "=tcp:h:1",
+            "a:70000",
+            "a:+80",
+        ] {
             assert_eq!(parsed(wrong), None, "{wrong}");
         }
     }

@@ -226,11 +226,12 @@ mod fuzz_replay {
     use crate::fuzzing;
 
     type Target = (&'static str, fn(&[u8]));
-    const TARGETS: [Target; 4] = [
+    const TARGETS: [Target; 5] = [
         ("checkpoint", fuzzing::checkpoint),
         ("proof", fuzzing::proof),
         ("tile_path", fuzzing::tile_path),
         ("entry_bundle", fuzzing::entry_bundle),
+        ("path", fuzzing::path),
     ];
 
     #[test]

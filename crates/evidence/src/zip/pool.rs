@@ -67,11 +67,12 @@ pub(super) fn run<'r>(
         tolerant,
     };
     std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| pool.work(budget));
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| pool.work(budget))).collect();
+        read(&Intake { pool: &pool, sender });
+        // The end of a scope waits for the closures alone: a thread could still be on its way out after it.
+        for thread in threads {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        let intake = Intake { pool: &pool, sender };
-        read(&intake);
     });
     let mut outcomes = pool.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_by_key(|(record, _)| record.offset);

@@ -18,5 +18,7 @@ mod platform;
 #[path = "other.rs"]
 mod platform;
 
+#[cfg(target_os = "linux")]
+pub(crate) use platform::read_lines;
 pub(crate) use platform::{Child, Notice, Pid, Reaped, Signal, Unit, means_stop, reap, start};
 pub use platform::{Signals, Socket};

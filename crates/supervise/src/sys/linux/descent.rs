@@ -57,7 +57,7 @@ fn select(root: i32, all: &HashMap<i32, Stat>) -> HashMap<i32, Stat> {
 }
 
 /// proc_pid_stat(5): the name, field 2, is in parentheses and may hold any character, parentheses included.
-fn parse(line: &[u8]) -> Option<Stat> {
+pub(super) fn parse(line: &[u8]) -> Option<Stat> {
     let end = line.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(&line[end + 1..]).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();

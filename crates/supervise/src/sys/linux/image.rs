@@ -143,7 +143,7 @@ fn loader_base(pid: Pid, executable: &File) -> io::Result<Option<u64>> {
 }
 
 /// One line of `/proc/PID/maps`.
-struct Mapping {
+pub(super) struct Mapping {
     start: u64,
     range: String,
     inode: u64,
@@ -151,7 +151,7 @@ struct Mapping {
 }
 
 impl Mapping {
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         // proc_pid_maps(5): start-end perms offset dev inode, blanks, path (which may itself hold blanks)
         let mut fields = line.splitn(6, |&byte| byte == b' ');
         let range = std::str::from_utf8(fields.next()?).ok()?.to_owned();

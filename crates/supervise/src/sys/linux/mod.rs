@@ -23,6 +23,13 @@ pub(crate) use signals::{Notice, means_stop};
 pub(crate) use start::{Child, start};
 pub(crate) use unit::Unit;
 
+/// Reads each line both ways, for the fuzzer.
+pub(crate) fn read_lines(bytes: &[u8]) {
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let _ = (descent::parse(line), image::Mapping::parse(line));
+    }
+}
+
 /// A child that ended and was reaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reaped {
