@@ -112,3 +112,19 @@ fn a_seal_that_cannot_be_recorded_is_not_there() {
     assert_eq!(status.code(), Some(3));
     assert!(!home.folder().join("s.json").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn an_owner_that_is_stopped_is_named_and_not_waited_for() {
+    let home = Home::new();
+    let mut owner = home.command(&["audit", "tail"]).stdout(Stdio::null()).spawn().unwrap();
+    while !home.path().join("custody.sock").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let stopped = std::process::Command::new("kill").args(["-STOP", &owner.id().to_string()]).status();
+    assert!(stopped.unwrap().success());
+    let output = home.run_with(&["audit", "record"], event(&id(1)).as_bytes(), 3);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert!(text(&output.stderr).contains("fuser"), "{}", text(&output.stderr));
+}

@@ -200,16 +200,24 @@ fn dial(home: &Path) -> Result<Option<UnixStream>, AuditError> {
     }
 }
 
+/// How long an owner may take to say who it is.
+const GREETING: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Both ends say who they are; nothing when the owner is just leaving.
 fn greet(stream: &UnixStream) -> Result<Option<BufReader<UnixStream>>, AuditError> {
     let Ok(input) = stream.try_clone() else { return Ok(None) };
+    // The kernel accepts for an owner that is stopped; the caller's patience decides how often to ask again.
+    let bounded = |time| stream.set_read_timeout(time).is_ok();
+    if !bounded(Some(GREETING)) {
+        return Ok(None);
+    }
     let mut input = BufReader::with_capacity(64 * 1024, input);
     if write_message(&mut &*stream, &Hello::ours()).is_err() {
         return Ok(None);
     }
     match read_message(&mut input, MAX_REPLY) {
-        Ok(Reply::Hello(hello)) if hello == Hello::ours() => Ok(Some(input)),
-        Err(AuditError::Gone) => Ok(None),
+        Ok(Reply::Hello(hello)) if hello == Hello::ours() => Ok(bounded(None).then_some(input)),
+        Err(AuditError::Gone | AuditError::Io { .. }) => Ok(None),
         Ok(other) => Err(unexpected(other)),
         Err(error) => Err(error),
     }

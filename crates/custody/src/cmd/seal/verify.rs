@@ -150,7 +150,11 @@ fn untrusted(bytes: &[u8], source: Source<'_>, ring: Option<&Keyring>) -> Failur
         );
         return Failure::finding(anyhow::anyhow!(what)).hint("use a seal that another key signed");
     }
-    let by = if signers.is_empty() { "nobody".to_owned() } else { format!("key {}", signers.join(", ")) };
+    if signers.is_empty() {
+        return Failure::finding(anyhow::anyhow!("`{}` is not signed", source.file.display()))
+            .hint("ask its maker for one that `custody seal create` signed");
+    }
+    let by = format!("key {}", signers.join(", "));
     Failure::finding(anyhow::anyhow!("`{}` is signed by {by}, which is not trusted here", source.file.display()))
         .hint("if you know whose key that is: `custody key trust FILE.pub.pem --name NAME`, or `--trust FILE.pub.pem`")
 }
