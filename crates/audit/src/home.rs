@@ -2,27 +2,46 @@
 
 use std::path::Path;
 
+use ledger::{Log, Options};
 use signing::note::NoteVerifier;
 
 use crate::{AuditError, LogKeys};
 
+/// The file that `custody init` writes last: a folder that has it was a whole home once.
+const FINISHED: &str = "custody.toml";
+
 /// Makes the folders of the ledger (owner-only) and the log's key, named `custody.local/<host>/<8 hex>`: unique
 /// without a registry, readable in a checkpoint. What is there already is left as it is, the key included, so that
-/// a second call after an interrupted first one finishes it.
+/// a second call after an interrupted first one finishes it. A home that was finished and has lost its log is refused:
+/// a new one in its place would hide the loss.
 ///
 /// # Errors
-/// The operating system's answer.
+/// The operating system's answer; [`AuditError::NoKey`] or the ledger's reason when the key or the log was lost.
 pub fn create_home(home: &Path, host: &str) -> Result<NoteVerifier, AuditError> {
     for folder in [home.to_owned(), home.join("keys")] {
         make_private_folder(&folder)?;
     }
     let keys = LogKeys::of(home);
-    match keys.signer() {
+    let verifier = match keys.signer() {
         // A new key would take the place of the public one, by which alone the ledger can still be verified.
         Err(lost @ AuditError::NoKey { .. }) if home.join("log").exists() => Err(lost),
         Err(AuditError::NoKey { .. }) => keys.create(&origin(host)?),
         signer => Ok(signer?.verifier()),
+    }?;
+    begin_log(home, &keys)?;
+    Ok(verifier)
+}
+
+/// Publishes the checkpoint of the empty log, if this home never had one.
+fn begin_log(home: &Path, keys: &LogKeys) -> Result<(), AuditError> {
+    if home.join("log/checkpoint").exists() {
+        return Ok(());
     }
+    let signer = keys.signer()?;
+    let create = !home.join(FINISHED).exists();
+    let options = Options { create, ..Options::new(signer.name().to_owned(), signer) };
+    let (log, _) = Log::open(home, options)?;
+    Ok(log.close()?)
 }
 
 fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
@@ -54,7 +73,9 @@ mod tests {
         let first = create_home(&home, "bank +1\n").unwrap();
         assert!(first.name().starts_with("custody.local/bank1/"), "{}", first.name());
         assert_eq!(create_home(&home, "other").unwrap(), first);
+        // As after an interruption between the two halves of the key, before there was a log.
         std::fs::remove_file(home.join("keys/log.pem")).unwrap();
+        std::fs::remove_dir_all(home.join("log")).unwrap();
         let second = create_home(&home, "other").unwrap();
         assert_ne!(second, first);
         assert_eq!(LogKeys::of(&home).verifier().unwrap(), second);
@@ -68,6 +89,20 @@ mod tests {
         std::fs::remove_file(home.path().join("keys/log.pem")).unwrap();
         assert!(matches!(create_home(home.path(), "bank"), Err(AuditError::NoKey { .. })));
         assert_eq!(LogKeys::of(home.path()).verifier().unwrap(), first);
+    }
+
+    #[test]
+    fn a_lost_log_is_not_begun_anew() {
+        let home = tempfile::tempdir().unwrap();
+        create_home(home.path(), "bank").unwrap();
+        std::fs::write(home.path().join(FINISHED), "").unwrap();
+        std::fs::remove_dir_all(home.path().join("log")).unwrap();
+        for attempt in [create_home(home.path(), "bank").map(drop), crate::open(home.path()).map(drop)] {
+            assert!(
+                matches!(attempt, Err(AuditError::Ledger(ledger::LedgerError::Damaged { .. }))),
+                "{attempt:?}"
+            );
+        }
     }
 
     #[cfg(unix)]

@@ -31,7 +31,7 @@ fn main() {
 fn open(home: &Path) -> Log {
     std::fs::create_dir_all(home).expect("home");
     let signer = NoteSigner::new("log.example", Ed25519Signer::generate().expect("key")).expect("name");
-    Log::open(home, Options::new("log.example", signer)).expect("open").0
+    Log::open(home, Options { create: true, ..Options::new("log.example", signer) }).expect("open").0
 }
 
 /// Leaves of 200 bytes in batches of 1000 from two threads, until all are under a checkpoint.

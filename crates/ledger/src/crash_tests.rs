@@ -25,8 +25,12 @@ impl Key {
     }
 
     fn open(&self, sim: &Sim) -> Result<(Log, crate::Recovery), LedgerError> {
-        let options =
-            Options { publish_every: None, segment_bytes: 7 << 10, ..Options::new(ORIGIN, self.signer()) };
+        let options = Options {
+            create: true,
+            publish_every: None,
+            segment_bytes: 7 << 10,
+            ..Options::new(ORIGIN, self.signer())
+        };
         Log::start(Arc::new(sim.clone()), options, None)
     }
 

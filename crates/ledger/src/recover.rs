@@ -39,6 +39,9 @@ pub(crate) struct Recovered {
 }
 
 pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Recovered, LedgerError> {
+    if !options.create {
+        check_presence(&*storage)?;
+    }
     for dir in ["log", wal::DIR] {
         make_dir(&*storage, dir)?;
     }
@@ -77,6 +80,14 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
         torn: replayed.torn,
     };
     Ok(Recovered { recovery, integrator, published, next_segment: replayed.next_number })
+}
+
+/// That there is a log, before anything is made in its place.
+fn check_presence(storage: &dyn Storage) -> Result<(), LedgerError> {
+    match storage.read(PATH) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(PATH, "it is missing")),
+        _ => Ok(()), // whatever else is wrong with it is found where it is used
+    }
 }
 
 /// The checkpoint of the home; `None` when the home has no log.

@@ -58,7 +58,8 @@ fn a_home_has_one_owner() {
 #[test]
 fn followers_see_each_durable_leaf_and_tickets_answer_in_order() {
     let home = tempfile::tempdir().unwrap();
-    let (log, _) = Log::open(home.path(), Options::new(ORIGIN, signer())).unwrap();
+    let (log, _) =
+        Log::open(home.path(), Options { create: true, ..Options::new(ORIGIN, signer()) }).unwrap();
     std::thread::scope(|scope| {
         let follower = scope.spawn(|| {
             let mut seen = Vec::new();

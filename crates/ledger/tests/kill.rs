@@ -27,6 +27,7 @@ fn options(dir: &Path) -> Options {
     Options {
         publish_every: Some(Duration::from_millis(7)),
         segment_bytes: 128 << 10,
+        create: true,
         ..Options::new(ORIGIN, signer)
     }
 }

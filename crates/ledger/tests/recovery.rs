@@ -157,3 +157,20 @@ fn a_log_goes_on_under_a_new_key_when_the_old_one_is_named() {
         Log::open(home.path(), Options::new(ORIGIN, signer())).unwrap();
     }
 }
+
+#[test]
+fn a_log_that_was_lost_is_not_begun_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let existing = || Options { create: false, ..options() };
+    let refused = || match Log::open(home.path(), existing()).map(|_| ()) {
+        Err(LedgerError::Damaged { path, .. }) => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(), "log/checkpoint");
+    let (log, _) = Log::open(home.path(), options()).unwrap();
+    log.append(vec![b"one".to_vec()]).unwrap();
+    log.close().unwrap();
+    std::fs::remove_dir_all(home.path().join("log")).unwrap();
+    assert_eq!(refused(), "log/checkpoint");
+    assert!(!home.path().join("log").exists(), "nothing was put in its place");
+}

@@ -34,7 +34,7 @@ fn document(name: &str) -> String {
 #[test]
 fn the_documents_hold_what_the_code_writes() {
     let home = tempfile::tempdir().unwrap();
-    let options = Options { publish_every: None, ..Options::new(ORIGIN, signer()) };
+    let options = Options { create: true, publish_every: None, ..Options::new(ORIGIN, signer()) };
     let (log, _) = Log::open(home.path(), options).unwrap();
     let entries = entries();
     log.append(entries[..3].to_vec()).unwrap();

@@ -24,7 +24,7 @@ pub(crate) fn verifier() -> NoteVerifier {
 
 /// A log that publishes only when it is told to.
 pub(crate) fn options() -> Options {
-    Options { publish_every: None, segment_bytes: 1 << 16, ..Options::new(ORIGIN, signer()) }
+    Options { create: true, publish_every: None, segment_bytes: 1 << 16, ..Options::new(ORIGIN, signer()) }
 }
 
 pub(crate) fn leaf(i: u64) -> Vec<u8> {
