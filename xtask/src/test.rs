@@ -10,7 +10,7 @@ use crate::step::{cargo, step};
 /// Everything that a change must pass.
 pub(crate) fn run() -> Result<()> {
     crate::lint::run()?;
-    step("tests", &mut cargo(&["test", "--workspace", "--locked"]))?;
+    step("tests", &mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
     go_example()?;
     step("benchmarks, one short pass", &mut bench_command(&["--sample"]))?;
     step("demonstration", &mut cargo(&["run", "--quiet", "--locked", "--package", "custody", "--", "demo"]))

@@ -50,7 +50,11 @@ fn feed_and_kill(home: &Home, round: u64, delay: Duration) -> Vec<(String, u64)>
     let mut stdin = child.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || {
         // Until the pipe breaks.
-        let _ = (0..u32::MAX).try_for_each(|n| writeln!(stdin, "{}", event(&id(round << 32 | u64::from(n)))));
+        let _ = (0..u32::MAX).try_for_each(|n| {
+            // A pace, not a flood: the whole ledger is read again after every kill.
+            std::thread::sleep(Duration::from_micros(50));
+            writeln!(stdin, "{}", event(&id(round << 32 | u64::from(n))))
+        });
     });
     let mut receipts = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();

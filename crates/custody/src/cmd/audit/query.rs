@@ -16,7 +16,7 @@ pub(crate) const HELP: &str = "\
 With --json each line is an event exactly as it is stored (RFC 8785).\n\n\
 Examples:\n  $ custody audit query --act AUTH. --since 2026-11-01T00:00:00Z\n  \
 $ custody audit query --subject user=10086 --severity WARN --reverse --limit 10\n  \
-$ custody audit query --json | jq .act";
+$ custody audit query --json | head -n 1";
 
 pub(crate) const TAIL_HELP: &str = "\
 Examples:\n  $ custody audit tail --act RUN.\n  $ custody audit tail --lines 20 --duration 60";
