@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use audit::LogKeys;
 use serde::Serialize;
 
 use crate::cmd::Context;
+use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 
 /// Shown at the end of the command's help.
@@ -68,7 +70,11 @@ impl Check {
 
 /// Looks at everything; exit code 3 when something is missing.
 pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
-    let checks = [platform(), home(context), disk(context), start(), descendants(), go(&args.go), clock()];
+    let mut checks = vec![platform(), home(context)];
+    if context.home.existing().is_ok() {
+        checks.extend([configuration(context), log_key(context), checkpoint(context)]);
+    }
+    checks.extend([disk(context), start(), descendants(), go(&args.go), clock()]);
     if context.output.json {
         context.output.json_line(&serde_json::json!({ "checks": checks }))?;
     } else {
@@ -113,6 +119,41 @@ fn home(context: &Context) -> Check {
             format!("chmod 0700 {}", path.display()),
         ),
         Err(error) => Check::missing("home", error.to_string(), "make it readable for this user"),
+    }
+}
+
+fn configuration(context: &Context) -> Check {
+    match Config::of(&context.home) {
+        Ok(_) => Check::ok("configuration", context.home.config_file().display().to_string()),
+        Err(failure) => Check::missing("configuration", failure.to_string(), "mend the file"),
+    }
+}
+
+fn log_key(context: &Context) -> Check {
+    match LogKeys::of(context.home.path()).signer() {
+        Ok(signer) => Check::ok("log key", signer.name().to_owned()),
+        Err(error) => Check::missing(
+            "log key",
+            format!("{:#}", anyhow::Error::from(error)),
+            "put it back from a copy: without it nothing can be recorded",
+        ),
+    }
+}
+
+/// The signature alone; whether the files are what it vouches for is `audit verify`'s to say.
+fn checkpoint(context: &Context) -> Check {
+    let path = context.home.path().join("log/checkpoint");
+    let opened = LogKeys::of(context.home.path()).verifier().map_err(anyhow::Error::from).and_then(|key| {
+        let note = std::fs::read_to_string(&path)?;
+        Ok(key.open(&note)?)
+    });
+    match opened {
+        Ok(note) => {
+            // c2sp.org/tlog-checkpoint: origin, size, root.
+            let size = note.text.lines().nth(1).unwrap_or_default();
+            Check::ok("checkpoint", format!("{size} events, signed by the log key"))
+        }
+        Err(error) => Check::missing("checkpoint", format!("{error:#}"), "custody audit verify"),
     }
 }
 
