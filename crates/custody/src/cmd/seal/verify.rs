@@ -35,7 +35,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let (seal, signed_by) = open(&read(&args.seal)?, source, ring.as_ref())?;
     let options = Options::for_comparison(&seal, args.limits.limits());
     let found = collect(&args.path, &options, context)?;
-    let comparison = Comparison::of(&seal, &found.observation).map_err(|e| malformed(e, &args.seal))?;
+    let comparison = Comparison::of(&seal, &found.observation);
     let report = Report::new(&args.path, &args.seal, &seal, signed_by, &comparison);
     if let Some(note) = report.note() {
         context.output.remark(&note);
@@ -48,7 +48,8 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
             args.path.display(),
             args.seal.display(),
             report.summary()
-        ))),
+        ))
+        .hint("put back what was sealed; if the change is meant, seal it anew with `custody seal create`")),
     }
 }
 
