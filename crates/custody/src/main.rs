@@ -6,6 +6,7 @@ mod cli;
 mod cmd;
 mod config;
 mod failure;
+mod given;
 mod home;
 mod output;
 mod recorder;

@@ -178,8 +178,6 @@ fn what_is_missing_or_refused_is_an_input_error() {
     assert!(error.contains("truncated"), "{error}");
     let error = stderr(&home, &["seal", "create", "app", "-o", "x.seal.json", "--max-entries", "3"], 2);
     assert!(error.contains("more than 3 entries") && error.contains("--max-entries"), "{error}");
-    let error = stderr(&home, &["seal", "verify", "app/bin/payments", "--seal", "app.seal.json"], 2);
-    assert!(error.contains("directory"), "{error}");
     assert!(!names(&home).contains(&"x.seal.json".to_owned()));
 }
 
@@ -333,4 +331,24 @@ fn the_examples_of_the_help_run() {
         }
     }
     assert_eq!(ran, 5);
+}
+
+#[test]
+fn another_kind_of_artefact_in_its_place_is_a_finding() {
+    let home = sealed();
+    home.write("one", "a file");
+    home.run(&["seal", "create", "one", "-o", "one.seal.json"], 0);
+    fs::rename(home.folder().join("app"), home.folder().join("was")).unwrap();
+    home.write("app", "PK\x03\x04 whatever it looks like");
+    let instead = verify(&home, 1)["instead"].clone();
+    assert_eq!(instead, serde_json::json!({ "sealed": "directory", "found": "file" }));
+    let error = stderr(&home, &["seal", "verify", "app", "--seal", "app.seal.json"], 1);
+    assert!(
+        error.contains("sealed as directory, found as file") && error.contains("hint: put back"),
+        "{error}"
+    );
+    let error = stderr(&home, &["seal", "verify", "was", "--seal", "one.seal.json"], 1);
+    assert!(error.contains("sealed as file, found as directory"), "{error}");
+    let facts = text(&home.run(&["audit", "query", "--act", "SEAL.MISMATCH"], 0).stdout);
+    assert!(facts.contains("found=sealed as directory, found as file"), "{facts}");
 }

@@ -128,3 +128,52 @@ fn an_owner_that_is_stopped_is_named_and_not_waited_for() {
     owner.wait().unwrap();
     assert!(text(&output.stderr).contains("fuser"), "{}", text(&output.stderr));
 }
+
+/// Every option and argument that names a small file, with `special` in its place.
+const SMALL_FILES: [&[&str]; 6] = [
+    &["seal", "verify", "bin", "--seal", "special"],
+    &["seal", "verify", "bin", "--seal", "s.json", "--trust", "special"],
+    &["seal", "create", "bin", "-o", "t.json", "--key-file", "special"],
+    &["key", "trust", "special", "--name", "theirs"],
+    &["audit", "verify", "--checkpoint", "special"],
+    &["inspect", "special"],
+];
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_nobody_writes_to_is_refused_and_not_waited_for() {
+    let home = broken_seal();
+    let made = std::process::Command::new("mkfifo").arg(home.folder().join("special")).status();
+    assert!(made.unwrap().success());
+    for arguments in SMALL_FILES {
+        let mut child = home.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let start = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() && start.elapsed().as_secs() < 20 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.kill().unwrap(); // it has ended, unless it waits
+        let output = child.wait_with_output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains("a pipe") && error.contains("special"), "{error}");
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_the_callers_mistake() {
+    let home = broken_seal();
+    std::fs::create_dir(home.folder().join("special")).unwrap();
+    for arguments in SMALL_FILES {
+        let error = text(&home.run(arguments, 2).stderr);
+        assert!(error.contains("it is a directory"), "{arguments:?}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_the_shell_hands_over_open_is_read() {
+    let home = broken_seal();
+    home.write("bin/tool", "one");
+    let seal = std::fs::read(home.folder().join("s.json")).unwrap();
+    home.run_with(&["seal", "verify", "bin", "--seal", "/dev/stdin"], &seal, 0);
+}

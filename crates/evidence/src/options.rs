@@ -58,8 +58,8 @@ impl Options {
             seal::Subject::Archive { container, .. } => {
                 (Form::Archive(container.format), Some((container.block_size, container.size)))
             }
-            seal::Subject::File => (Form::File, None),
-            seal::Subject::Directory => (Form::Detect, None),
+            // A file in the place of a directory is a difference, whatever it holds.
+            seal::Subject::File | seal::Subject::Directory => (Form::File, None),
         };
         let exclude = seal.exclude().clone();
         Self { limits, form, exclude, tolerant: true, sealed_container, threads: 0 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::container::{Container, Format};
 use crate::entry::{Entry, EntryKind};
-use crate::error::SealError;
 use crate::path::EntryPath;
 use crate::statement::{Seal, Subject};
 
@@ -40,6 +39,16 @@ pub enum ObservedKind {
     File,
     /// An archive.
     Archive(Format),
+}
+
+impl ObservedKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File => "file",
+            Self::Archive(_) => "archive",
+        }
+    }
 }
 
 /// Where an entry stands in its container: its headers and its data.
@@ -78,6 +87,18 @@ pub struct Comparison {
     /// Why reading ended early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// What stands in the place of what was sealed. No entry was compared then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Instead>,
+}
+
+/// Another kind of artefact than the one that was sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Instead {
+    /// `directory`, `archive` or `file`.
+    pub sealed: &'static str,
+    /// The same.
+    pub found: &'static str,
 }
 
 /// An entry that is not as it was.
@@ -137,16 +158,18 @@ impl Comparison {
     ///
     /// A directory may be compared with the seal of an archive that it was unpacked from: then the container is
     /// not looked at, and directories that the archive only implies are no additions.
-    ///
-    /// # Errors
-    /// [`SealError::Malformed`] when the two cannot be compared (a file with the seal of a directory).
-    pub fn of(seal: &Seal, found: &Observation) -> Result<Self, SealError> {
-        let entries = aligned(seal, found)?;
+    /// Of what cannot be compared otherwise (a file with the seal of a directory) only [`Comparison::instead`] is said.
+    #[must_use]
+    pub fn of(seal: &Seal, found: &Observation) -> Self {
+        let entries = match aligned(seal, found) {
+            Ok(entries) => entries,
+            Err(instead) => return Self { instead: Some(instead), ..Self::default() },
+        };
         let mut out = Self { broken: found.broken.clone(), ..Self::default() };
         out.compare_entries(seal, &entries, found);
         out.find_renames(seal, &entries);
         out.compare_container(seal, found);
-        Ok(out)
+        out
     }
 
     /// Whether nothing differs.
@@ -250,7 +273,7 @@ impl Comparison {
 }
 
 /// The found entries by path. A file sealed alone is the same file under another name.
-fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str, Entry>, SealError> {
+fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str, Entry>, Instead> {
     match (seal.subject(), found.kind) {
         (Subject::File, ObservedKind::File) => {
             let sealed = seal.tree().entries().first();
@@ -261,9 +284,7 @@ fn aligned<'a>(seal: &'a Seal, found: &'a Observation) -> Result<HashMap<&'a str
         | (Subject::Archive { .. }, ObservedKind::Archive(_) | ObservedKind::Directory) => {
             Ok(found.entries.iter().map(|e| (e.path.as_str(), e.clone())).collect())
         }
-        (Subject::Directory, _) => Err(SealError::Malformed("it is of a directory, and this is a file")),
-        (Subject::File, _) => Err(SealError::Malformed("it is of a file, and this is none")),
-        (Subject::Archive { .. }, _) => Err(SealError::Malformed("it is of an archive, and this is none")),
+        (sealed, found) => Err(Instead { sealed: sealed.word(), found: found.word() }),
     }
 }
 

@@ -13,7 +13,7 @@ pub fn statement(data: &[u8]) {
     let again = seal.to_statement().expect("what was read is within the limits");
     assert_eq!(Seal::from_statement(&again).expect("what was written is read"), seal);
     let found = observed(&seal);
-    let comparison = Comparison::of(&seal, &found).expect("an artefact is comparable with its own seal");
+    let comparison = Comparison::of(&seal, &found);
     assert!(comparison.holds(), "a seal does not hold against itself: {comparison:?}");
 }
 

@@ -35,7 +35,7 @@ mod tree;
 pub mod fuzzing;
 
 pub use compare::{
-    Change, ChangeReason, Comparison, DamagedRange, Fault, Observation, ObservedKind, Place, Rename,
+    Change, ChangeReason, Comparison, DamagedRange, Fault, Instead, Observation, ObservedKind, Place, Rename,
 };
 pub use container::{Container, Format, block_size_for};
 pub use entry::{Entry, EntryKind, LINK_MODE, MAX_MODE};

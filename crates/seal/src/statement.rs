@@ -58,6 +58,18 @@ pub enum Subject {
     },
 }
 
+impl Subject {
+    /// `directory`, `file` or `archive`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File => "file",
+            Self::Archive { .. } => "archive",
+        }
+    }
+}
+
 /// A seal whose signature was accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Opened {

@@ -77,7 +77,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         }
         Failure::input(error).hint("name an executable file")
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = crate::given::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     // One byte more than is allowed tells a file that grows, or a device, from one that fits.
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(LARGEST)).unwrap_or(0));

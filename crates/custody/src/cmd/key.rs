@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use event::Fact;
 use keystore::{DEFAULT_KEY, Keyring, KeystoreError, LOG_KEY, RingKey, Status};
 use serde::Serialize;
-use signing::{KeyId, Verifier as _};
+use signing::{Ed25519Verifier, KeyId, Verifier as _};
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
+use crate::given;
 use crate::recorder::Recorded;
 
 /// Longest reason of a revocation, in bytes: it goes into an event, which has a limit of its own.
@@ -194,7 +195,7 @@ fn show(ring: &Keyring, key: &str, pem: bool, context: &Context) -> Outcome {
 
 fn trust(ring: &Keyring, file: &Path, name: &str, dry_run: bool, context: &Context) -> Outcome {
     refuse_log_key(name)?;
-    let verifier = keystore::read_public_key(file).map_err(failure)?;
+    let verifier = read_public(file)?;
     let change = Change::of("KEY.TRUSTED", Some(name), Some(&verifier.key_id()));
     if dry_run {
         ring.check_trust(name, &verifier).map_err(failure)?;
@@ -203,6 +204,19 @@ fn trust(ring: &Keyring, file: &Path, name: &str, dry_run: bool, context: &Conte
     recordable(context)?;
     ring.trust(name, &verifier).map_err(failure)?;
     changed(context, &change, |c| format!("trusts key `{name}`\n{}", c.lines()))
+}
+
+/// Reads a public key that the caller named.
+pub(crate) fn read_public(file: &Path) -> Result<Ed25519Verifier, Failure> {
+    given::open(file).map_err(|e| {
+        let misnamed = given::is_misnamed(&e);
+        let error = anyhow::Error::from(e).context(format!("cannot read public key `{}`", file.display()));
+        match misnamed {
+            true => Failure::input(error).hint("name the `.pub.pem` file that the key's owner published"),
+            false => Failure::environment(error),
+        }
+    })?;
+    keystore::read_public_key(file).map_err(failure)
 }
 
 fn revoke(ring: &Keyring, key: &str, reason: &str, dry_run: bool, context: &Context) -> Outcome {

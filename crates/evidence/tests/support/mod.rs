@@ -28,7 +28,7 @@ pub fn sealed(bytes: &[u8]) -> Seal {
 /// How `bytes` differ from what was sealed.
 pub fn compare(seal: &Seal, bytes: &[u8]) -> Comparison {
     let found = observe(bytes, &Options::for_comparison(seal, evidence::Limits::default())).unwrap();
-    Comparison::of(seal, &found.observation).unwrap()
+    Comparison::of(seal, &found.observation)
 }
 
 pub fn collect(path: &Path) -> Result<Evidence, EvidenceError> {

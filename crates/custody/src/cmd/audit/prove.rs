@@ -72,7 +72,7 @@ const MAX_FILE: u64 = 1 << 20;
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)
+    crate::given::open(path)
         .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
         .and_then(|read| {
             let fits = read as u64 <= MAX_FILE;

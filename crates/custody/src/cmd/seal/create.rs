@@ -1,6 +1,6 @@
 //! `custody seal create`.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -17,9 +17,12 @@ use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
 use crate::aside::Aside;
 use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
+use crate::given;
 
 /// How many names that differ only in case are remarked on.
 const COLLISIONS: usize = 10;
+/// Bytes of a key file that are read: far more than a key has.
+const MAX_KEY: usize = 64 * 1024;
 
 #[derive(Args)]
 pub(super) struct CreateArgs {
@@ -143,8 +146,10 @@ fn signer(args: &CreateArgs, context: &Context) -> Result<Ed25519Signer, Failure
 
 fn read_key(file: &Path) -> Result<Ed25519Signer, Failure> {
     let context = || format!("cannot use key file `{}`", file.display());
-    let pem = std::fs::read_to_string(file)
-        .map(zeroize::Zeroizing::new)
+    // The whole room at once: a buffer that grew would leave unwiped copies of a secret behind.
+    let mut pem = zeroize::Zeroizing::new(String::with_capacity(MAX_KEY));
+    given::open(file)
+        .and_then(|opened| opened.take(MAX_KEY as u64).read_to_string(&mut pem))
         .map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))?;
     Ed25519Signer::from_pkcs8_pem(&pem).map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))
 }

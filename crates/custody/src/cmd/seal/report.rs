@@ -32,6 +32,9 @@ pub(super) struct Report<'a> {
     unread: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<&'a str>,
+    /// Another kind of artefact stands there; no entry was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead: Option<seal::Instead>,
     /// What is different about each changed entry.
     details: &'a [Change],
     /// Patterns of what the seal leaves out.
@@ -91,6 +94,7 @@ impl<'a> Report<'a> {
             container: &found.container,
             unread: found.unread.iter().map(seal::EntryPath::as_str).collect(),
             broken: found.broken.as_deref(),
+            instead: found.instead,
             details: &found.changed,
             excluded: seal.exclude().patterns(),
             entries_only: matches!(seal.subject(), Subject::Archive { .. }) && path.is_dir(),
@@ -115,6 +119,9 @@ impl<'a> Report<'a> {
 
     /// The counts, in a few words.
     pub(super) fn summary(&self) -> String {
+        if let Some(instead) = self.instead {
+            return format!("sealed as {}, found as {}", instead.sealed, instead.found);
+        }
         let counts = [
             (self.changed.len(), "changed"),
             (self.added.len(), "added"),
@@ -135,6 +142,9 @@ impl<'a> Report<'a> {
         }
         let mut text = String::new();
         let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
+        if let Some(instead) = self.instead {
+            line("replaced", format!("sealed as {}, found as {}", instead.sealed, instead.found));
+        }
         for change in self.details {
             line("changed", format!("{}  ({})", change.path, difference(change)));
         }

@@ -13,6 +13,7 @@ use super::report::{Report, Signer};
 use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
 use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
+use crate::given;
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {
@@ -34,7 +35,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let (seal, signed_by) = open(&read(&args.seal)?, source, ring.as_ref())?;
     let options = Options::for_comparison(&seal, args.limits.limits());
     let found = collect(&args.path, &options, context)?;
-    let comparison = Comparison::of(&seal, &found.observation).map_err(|e| malformed(e, &args.seal))?;
+    let comparison = Comparison::of(&seal, &found.observation);
     let report = Report::new(&args.path, &args.seal, &seal, signed_by, &comparison);
     if let Some(note) = report.note() {
         context.output.remark(&note);
@@ -47,7 +48,8 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
             args.path.display(),
             args.seal.display(),
             report.summary()
-        ))),
+        ))
+        .hint("put back what was sealed; if the change is meant, seal it anew with `custody seal create`")),
     }
 }
 
@@ -83,13 +85,16 @@ pub(in crate::cmd) fn open(
 /// The bytes of a seal.
 pub(in crate::cmd) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |e: std::io::Error| {
-        let missing = e.kind() == std::io::ErrorKind::NotFound;
+        let misnamed = given::is_misnamed(&e);
         let error = anyhow::Error::from(e).context(format!("cannot read seal `{}`", file.display()));
-        if missing { Failure::input(error) } else { Failure::environment(error) }
+        match misnamed {
+            true => Failure::input(error).hint("name the file that `custody seal create -o FILE` wrote"),
+            false => Failure::environment(error),
+        }
     };
     let limit = seal::MAX_ENVELOPE as u64 + 1;
     let mut bytes = Vec::new();
-    std::fs::File::open(file).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+    given::open(file).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -97,10 +102,7 @@ pub(in crate::cmd) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 fn trusted(source: Source<'_>, ring: Option<&Keyring>) -> Result<Vec<Trusted>, Failure> {
     let mut out = Vec::new();
     for file in source.trust {
-        if !file.exists() {
-            return Err(Failure::input(anyhow::anyhow!("there is no public key at `{}`", file.display())));
-        }
-        let verifier = keystore::read_public_key(file).map_err(key::failure)?;
+        let verifier = key::read_public(file)?;
         if let Some(Status::Revoked(r)) = status(ring, &verifier.key_id())? {
             let what = format!("key {} was revoked: {}", verifier.key_id(), r.reason);
             return Err(Failure::finding(anyhow::anyhow!(what)).hint("use a seal that another key signed"));
