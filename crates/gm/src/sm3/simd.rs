@@ -42,7 +42,7 @@ impl Avx2 {
 
     /// One block of each of eight messages.
     #[inline]
-    pub(super) fn lanes(self, state: &mut [[u32; 8]; 8], blocks: &[[u8; BLOCK]; 8]) {
+    pub(super) fn lanes(self, state: &mut [[u32; 8]; 8], blocks: &[&[u8; BLOCK]; 8]) {
         // SAFETY: `self` exists only where AVX2 was detected.
         unsafe { avx2::lanes(state, blocks) }
     }
@@ -67,7 +67,7 @@ impl Avx512 {
 
     /// One block of each of sixteen messages.
     #[inline]
-    pub(super) fn lanes(self, state: &mut [[u32; 16]; 8], blocks: &[[u8; BLOCK]; 16]) {
+    pub(super) fn lanes(self, state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
         // SAFETY: `self` exists only where AVX-512 F and BW were detected.
         unsafe { avx512::lanes(state, blocks) }
     }

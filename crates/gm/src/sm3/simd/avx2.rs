@@ -8,7 +8,7 @@ use super::{BLOCK, T, compress_lanes};
 type V = __m256i;
 
 #[target_feature(enable = "avx2")]
-pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[[u8; BLOCK]; 8]) {
+pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[&[u8; BLOCK]; 8]) {
     let old: [V; 8] = state.map(|row| load(&row));
     let new = compress_lanes!(old, words(blocks));
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
@@ -19,7 +19,7 @@ pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[[u8; BLOCK]; 8]) {
 /// The words of the blocks, word `j` of all lanes in element `j`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn words(blocks: &[[u8; BLOCK]; 8]) -> [V; 16] {
+fn words(blocks: &[&[u8; BLOCK]; 8]) -> [V; 16] {
     let halves: [[V; 8]; 2] = from_fn(|half| half_words(from_fn(|k| &blocks[k].as_chunks::<32>().0[half])));
     from_fn(|j| halves[j / 8][j % 8])
 }

@@ -8,7 +8,7 @@ use super::{BLOCK, T, compress_lanes};
 type V = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[[u8; BLOCK]; 16]) {
+pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
     let old: [V; 8] = state.map(|row| load(&row));
     let new = compress_lanes!(old, words(blocks));
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
@@ -19,9 +19,9 @@ pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[[u8; BLOCK]; 16]) {
 /// The words of the blocks, word `j` of all lanes in element `j`: a transposition, four by four and then by quarters.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn words(blocks: &[[u8; BLOCK]; 16]) -> [V; 16] {
+fn words(blocks: &[&[u8; BLOCK]; 16]) -> [V; 16] {
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
-    let rows: [V; 16] = from_fn(|k| _mm512_shuffle_epi8(load_bytes(&blocks[k]), big_endian));
+    let rows: [V; 16] = from_fn(|k| _mm512_shuffle_epi8(load_bytes(blocks[k]), big_endian));
     // Quarter `q` of `quads[g][c]` holds word `4q + c` of the lanes `4g..4g + 4`.
     let quads: [[V; 4]; 4] = from_fn(|g| {
         let [r0, r1, r2, r3] = [rows[4 * g], rows[4 * g + 1], rows[4 * g + 2], rows[4 * g + 3]];
