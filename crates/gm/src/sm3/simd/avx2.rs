@@ -1,7 +1,8 @@
 //! Eight lanes.
 
+// Loops, not closures: a closure handed to a function without the target feature is not inlined, and vectors would
+// go through memory.
 use core::arch::x86_64::*;
-use core::array::from_fn;
 
 use super::{BLOCK, T, compress_lanes};
 
@@ -9,7 +10,10 @@ type V = __m256i;
 
 #[target_feature(enable = "avx2")]
 pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[&[u8; BLOCK]; 8]) {
-    let old: [V; 8] = state.map(|row| load(&row));
+    let mut old = [splat(0); 8];
+    for (old, row) in old.iter_mut().zip(&*state) {
+        *old = load(row);
+    }
     let new = compress_lanes!(old, words(blocks));
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
         store(row, xor(new, old));
@@ -20,33 +24,45 @@ pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[&[u8; BLOCK]; 8]) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn words(blocks: &[&[u8; BLOCK]; 8]) -> [V; 16] {
-    let halves: [[V; 8]; 2] = from_fn(|half| half_words(from_fn(|k| &blocks[k].as_chunks::<32>().0[half])));
-    from_fn(|j| halves[j / 8][j % 8])
+    let mut words = [splat(0); 16];
+    let (halves, _) = words.as_chunks_mut::<8>();
+    for (half, words) in halves.iter_mut().enumerate() {
+        let mut rows = [splat(0); 8];
+        for (row, block) in rows.iter_mut().zip(blocks) {
+            *row = load_bytes(&block.as_chunks().0[half]);
+        }
+        *words = half_words(rows);
+    }
+    words
 }
 
 /// A transposition, four by four and then by halves.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn half_words(rows: [&[u8; 32]; 8]) -> [V; 8] {
+fn half_words(mut rows: [V; 8]) -> [V; 8] {
     let big_endian =
         _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203));
-    let rows: [V; 8] = rows.map(|row| _mm256_shuffle_epi8(load_bytes(row), big_endian));
+    for row in &mut rows {
+        *row = _mm256_shuffle_epi8(*row, big_endian);
+    }
     // Half `q` of `quads[g][c]` holds word `4q + c` of the lanes `4g..4g + 4`.
-    let quads: [[V; 4]; 2] = from_fn(|g| {
-        let [r0, r1, r2, r3] = [rows[4 * g], rows[4 * g + 1], rows[4 * g + 2], rows[4 * g + 3]];
+    let mut quads = [[splat(0); 4]; 2];
+    for (quad, &[r0, r1, r2, r3]) in quads.iter_mut().zip(rows.as_chunks().0) {
         let (low01, high01) = (_mm256_unpacklo_epi32(r0, r1), _mm256_unpackhi_epi32(r0, r1));
         let (low23, high23) = (_mm256_unpacklo_epi32(r2, r3), _mm256_unpackhi_epi32(r2, r3));
-        [
+        *quad = [
             _mm256_unpacklo_epi64(low01, low23),
             _mm256_unpackhi_epi64(low01, low23),
             _mm256_unpacklo_epi64(high01, high23),
             _mm256_unpackhi_epi64(high01, high23),
-        ]
-    });
-    from_fn(|j| match j / 4 {
-        0 => _mm256_permute2x128_si256::<0x20>(quads[0][j % 4], quads[1][j % 4]),
-        _ => _mm256_permute2x128_si256::<0x31>(quads[0][j % 4], quads[1][j % 4]),
-    })
+        ];
+    }
+    let mut words = [splat(0); 8];
+    for c in 0..4 {
+        words[c] = _mm256_permute2x128_si256::<0x20>(quads[0][c], quads[1][c]);
+        words[4 + c] = _mm256_permute2x128_si256::<0x31>(quads[0][c], quads[1][c]);
+    }
+    words
 }
 
 #[inline]

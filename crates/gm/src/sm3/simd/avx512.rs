@@ -1,7 +1,8 @@
 //! Sixteen lanes: AVX-512 rotates in one instruction and takes any function of three inputs in one.
 
+// Loops, not closures: a closure handed to a function without the target feature is not inlined, and vectors would
+// go through memory.
 use core::arch::x86_64::*;
-use core::array::from_fn;
 
 use super::{BLOCK, T, compress_lanes};
 
@@ -9,7 +10,10 @@ type V = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
-    let old: [V; 8] = state.map(|row| load(&row));
+    let mut old = [splat(0); 8];
+    for (old, row) in old.iter_mut().zip(&*state) {
+        *old = load(row);
+    }
     let new = compress_lanes!(old, words(blocks));
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
         store(row, xor(new, old));
@@ -21,31 +25,33 @@ pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn words(blocks: &[&[u8; BLOCK]; 16]) -> [V; 16] {
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
-    let rows: [V; 16] = from_fn(|k| _mm512_shuffle_epi8(load_bytes(blocks[k]), big_endian));
+    let mut rows = [splat(0); 16];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        *row = _mm512_shuffle_epi8(load_bytes(block), big_endian);
+    }
     // Quarter `q` of `quads[g][c]` holds word `4q + c` of the lanes `4g..4g + 4`.
-    let quads: [[V; 4]; 4] = from_fn(|g| {
-        let [r0, r1, r2, r3] = [rows[4 * g], rows[4 * g + 1], rows[4 * g + 2], rows[4 * g + 3]];
+    let mut quads = [[splat(0); 4]; 4];
+    for (quad, &[r0, r1, r2, r3]) in quads.iter_mut().zip(rows.as_chunks().0) {
         let (low01, high01) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
         let (low23, high23) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
-        [
+        *quad = [
             _mm512_unpacklo_epi64(low01, low23),
             _mm512_unpackhi_epi64(low01, low23),
             _mm512_unpacklo_epi64(high01, high23),
             _mm512_unpackhi_epi64(high01, high23),
-        ]
-    });
-    let columns: [[V; 4]; 4] = from_fn(|c| {
+        ];
+    }
+    let mut words = [splat(0); 16];
+    for c in 0..4 {
         let [q0, q1, q2, q3] = [quads[0][c], quads[1][c], quads[2][c], quads[3][c]];
         let (even01, odd01) = (_mm512_shuffle_i32x4::<0x88>(q0, q1), _mm512_shuffle_i32x4::<0xdd>(q0, q1));
         let (even23, odd23) = (_mm512_shuffle_i32x4::<0x88>(q2, q3), _mm512_shuffle_i32x4::<0xdd>(q2, q3));
-        [
-            _mm512_shuffle_i32x4::<0x88>(even01, even23),
-            _mm512_shuffle_i32x4::<0x88>(odd01, odd23),
-            _mm512_shuffle_i32x4::<0xdd>(even01, even23),
-            _mm512_shuffle_i32x4::<0xdd>(odd01, odd23),
-        ]
-    });
-    from_fn(|j| columns[j % 4][j / 4])
+        words[c] = _mm512_shuffle_i32x4::<0x88>(even01, even23);
+        words[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd01, odd23);
+        words[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even01, even23);
+        words[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd01, odd23);
+    }
+    words
 }
 
 #[inline]
