@@ -49,7 +49,7 @@ impl Level {
     #[inline]
     pub(super) fn blocks(self, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
         match self {
-            Self::Portable => rounds::compress_blocks(state, blocks),
+            Self::Portable => rounds::compress_blocks(state, blocks, |sum| sum),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(proof) => proof.blocks(state, blocks),
             #[cfg(target_arch = "x86_64")]

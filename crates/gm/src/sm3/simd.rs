@@ -76,7 +76,18 @@ impl Avx512 {
 /// The portable code, compiled for rotates that leave the flags and for and-not (RORX, ANDN).
 #[target_feature(enable = "bmi1,bmi2")]
 fn blocks_bmi(state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
-    rounds::compress_blocks(state, blocks);
+    rounds::compress_blocks(state, blocks, apart);
+}
+
+/// Its argument, which the compiler may know nothing about: see [`rounds::compress_blocks`].
+#[inline(always)]
+fn apart(sum: u32) -> u32 {
+    let same;
+    // SAFETY: no instruction at all; the output is the input's own register.
+    unsafe {
+        core::arch::asm!("/* {0:e} */", inout(reg) sum => same, options(pure, nomem, nostack, preserves_flags));
+    }
+    same
 }
 
 /// The compression function over whatever width the caller's `add`, `xor`, `xor3`, `rol`, `splat`, `majority`,
