@@ -1,6 +1,7 @@
 //! SM3, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
-//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` is in [`sm3`]'s private `simd` module only.
+//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in one private
+//! module, `sm3::simd`.
 //!
 //! The `std` feature (default) is used for one thing: asking the processor at run time which vector instructions it
 //! has. Without it the crate is `no_std` and uses the ones that it was compiled for (`-C target-cpu`).

@@ -5,18 +5,33 @@ use super::{BLOCK, IV, to_bytes};
 
 /// Digests of many messages of any lengths: `out[i]` is the digest of `inputs[i]`.
 ///
+/// ```
+/// let mut out = [[0; 32]; 2];
+/// gm::sm3::digest_many(&["abc", "longer than the other"], &mut out);
+/// assert_eq!(out[0], gm::Sm3::digest(b"abc"));
+/// ```
+///
 /// # Panics
 /// When `out` and `inputs` differ in length.
-pub fn digest_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
+pub fn digest_many<M: AsRef<[u8]>>(inputs: &[M], out: &mut [[u8; 32]]) {
     at(Level::best(), &[], inputs, out);
 }
 
 /// Digests of `prefix || inputs[i]`: with `[0x00]`, the leaves of a Merkle tree as RFC 6962 §2.1 frames them. The
 /// inputs are not copied into buffers of their own.
 ///
+/// ```
+/// let mut leaves = [[0; 32]; 2];
+/// gm::sm3::digest_prefixed(&[0], &["first", "second"], &mut leaves);
+/// let mut root = [[0; 32]];
+/// gm::sm3::digest_pairs(&[1], &leaves, &mut root);
+/// # assert_eq!(leaves[1], gm::Sm3::digest(b"\0second"));
+/// # assert_eq!(root[0], gm::Sm3::digest(&[&[1][..], &leaves[0], &leaves[1]].concat()));
+/// ```
+///
 /// # Panics
 /// When `out` and `inputs` differ in length.
-pub fn digest_prefixed(prefix: &[u8], inputs: &[&[u8]], out: &mut [[u8; 32]]) {
+pub fn digest_prefixed<M: AsRef<[u8]>>(prefix: &[u8], inputs: &[M], out: &mut [[u8; 32]]) {
     at(Level::best(), prefix, inputs, out);
 }
 
@@ -29,9 +44,9 @@ pub fn digest_pairs(prefix: &[u8], row: &[[u8; 32]], out: &mut [[u8; 32]]) {
     pairs_at(Level::best(), prefix, row, out);
 }
 
-pub(super) fn at(level: Level, prefix: &[u8], inputs: &[&[u8]], out: &mut [[u8; 32]]) {
+pub(super) fn at<M: AsRef<[u8]>>(level: Level, prefix: &[u8], inputs: &[M], out: &mut [[u8; 32]]) {
     assert_eq!(inputs.len(), out.len(), "one digest for each input");
-    run(level, prefix, inputs.iter().copied(), out);
+    run(level, prefix, inputs.iter().map(AsRef::as_ref), out);
 }
 
 pub(super) fn pairs_at(level: Level, prefix: &[u8], row: &[[u8; 32]], out: &mut [[u8; 32]]) {
@@ -78,6 +93,7 @@ impl<'a> Message<'a> {
 
     /// The next block: the caller's own bytes where they are one run, else gathered into `scratch`. Copying them all
     /// costs a third of the speed, for a wide load of what narrow stores have just written must wait for them.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     fn next_block<'s>(&mut self, scratch: &'s mut [u8; BLOCK]) -> Option<&'s [u8; BLOCK]>
     where
@@ -98,12 +114,17 @@ impl<'a> Message<'a> {
 
     /// A block that is not one run of the caller's bytes.
     fn gather(&mut self, block: &mut [u8; BLOCK]) {
-        let mut filled = take(&mut self.prefix, block);
-        filled += take(&mut self.body, &mut block[filled..]);
+        *block = [0; BLOCK];
+        let mut filled = 0;
+        if !self.prefix.is_empty() {
+            filled = take(&mut self.prefix, block);
+        }
+        if !self.body.is_empty() {
+            filled += take(&mut self.body, &mut block[filled..]);
+        }
         if filled == BLOCK {
             return;
         }
-        block[filled..].fill(0);
         if self.padding == Padding::Whole {
             block[filled] = 0x80;
             filled += 1;

@@ -30,9 +30,8 @@ fn alone(level: Level, message: &[u8]) -> [u8; 32] {
 }
 
 fn together(level: Level, prefix: &[u8], messages: &[Vec<u8>]) -> Vec<[u8; 32]> {
-    let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-    let mut out = vec![[0; 32]; slices.len()];
-    many::at(level, prefix, &slices, &mut out);
+    let mut out = vec![[0; 32]; messages.len()];
+    many::at(level, prefix, messages, &mut out);
     out
 }
 
