@@ -1,6 +1,10 @@
 //! SM3, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
-//! Pure: bytes in, digests out. No I/O, no clock, no allocation.
+//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in one private
+//! module, `sm3::simd`.
+//!
+//! The `std` feature (default) is used for one thing: asking the processor at run time which vector instructions it
+//! has. Without it the crate is `no_std` and uses the ones that it was compiled for (`-C target-cpu`).
 //!
 //! ```
 //! let mut both = gm::Dual::new();
@@ -9,10 +13,10 @@
 //! assert_eq!(digest.sha256[..4], [0xba, 0x78, 0x16, 0xbf]);
 //! assert_eq!(digest.sm3[..4], [0x66, 0xc7, 0xf0, 0xf4]);
 //! ```
-#![cfg_attr(not(test), no_std)]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+#![deny(unsafe_code)]
 
-mod sm3;
+pub mod sm3;
 
 pub use sm3::Sm3;
 

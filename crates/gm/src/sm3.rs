@@ -1,4 +1,21 @@
-//! SM3, GB/T 32905-2016 (also ISO/IEC 10118-3:2018 §17). Portable; the clause numbers are the standard's.
+//! SM3, GB/T 32905-2016 (also ISO/IEC 10118-3:2018 §17). The clause numbers are the standard's.
+//!
+//! One stream: [`Sm3`]. Many messages at once, each in a lane of a vector register: [`digest_many`],
+//! [`digest_prefixed`] and [`digest_pairs`]. The processor is asked once what it can do; see `level`.
+
+mod level;
+mod many;
+#[cfg(test)]
+pub(crate) mod reference;
+mod rounds;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+#[cfg(test)]
+mod tests;
+
+pub use many::{digest_many, digest_pairs, digest_prefixed};
+
+use level::Level;
 
 /// Initial value, §4.1.
 const IV: [u32; 8] =
@@ -52,13 +69,11 @@ impl Sm3 {
             if self.filled < BLOCK {
                 return;
             }
-            compress(&mut self.state, &self.partial);
+            Level::best().blocks(&mut self.state, &[self.partial]);
             self.filled = 0;
         }
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        for block in blocks {
-            compress(&mut self.state, block);
-        }
+        Level::best().blocks(&mut self.state, blocks);
         self.partial[..rest.len()].copy_from_slice(rest);
         self.filled = rest.len();
     }
@@ -72,14 +87,8 @@ impl Sm3 {
         tail[self.filled] = 0x80;
         let end = if self.filled < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
         tail[end - 8..end].copy_from_slice(&bits.to_be_bytes());
-        for block in tail[..end].as_chunks::<BLOCK>().0 {
-            compress(&mut self.state, block);
-        }
-        let mut out = [0u8; 32];
-        for (bytes, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        out
+        Level::best().blocks(&mut self.state, tail[..end].as_chunks::<BLOCK>().0);
+        to_bytes(self.state)
     }
 
     /// The digest of one buffer.
@@ -91,51 +100,11 @@ impl Sm3 {
     }
 }
 
-/// Permutation P0 of §4.4.
-#[inline(always)]
-const fn p0(x: u32) -> u32 {
-    x ^ x.rotate_left(9) ^ x.rotate_left(17)
-}
-
-/// Permutation P1 of §4.4.
-#[inline(always)]
-const fn p1(x: u32) -> u32 {
-    x ^ x.rotate_left(15) ^ x.rotate_left(23)
-}
-
-/// The compression function of §5.3.3 over the message expansion of §5.3.2.
-fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
-    let mut w = [0u32; 68];
-    for (word, bytes) in w.iter_mut().zip(block.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*bytes);
+/// The digest that a final state stands for.
+fn to_bytes(state: [u32; 8]) -> [u8; 32] {
+    let mut out = [0u8; 32];
+    for (bytes, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
     }
-    for j in 16..68 {
-        w[j] = p1(w[j - 16] ^ w[j - 9] ^ w[j - 3].rotate_left(15)) ^ w[j - 13].rotate_left(7) ^ w[j - 6];
-    }
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    macro_rules! round {
-        ($j:expr, $ff:expr, $gg:expr) => {{
-            let a12 = a.rotate_left(12);
-            let ss1 = a12.wrapping_add(e).wrapping_add(T[$j]).rotate_left(7);
-            let tt1 = $ff.wrapping_add(d).wrapping_add(ss1 ^ a12).wrapping_add(w[$j] ^ w[$j + 4]);
-            let tt2 = $gg.wrapping_add(h).wrapping_add(ss1).wrapping_add(w[$j]);
-            d = c;
-            c = b.rotate_left(9);
-            b = a;
-            a = tt1;
-            h = g;
-            g = f.rotate_left(19);
-            f = e;
-            e = p0(tt2);
-        }};
-    }
-    for j in 0..16 {
-        round!(j, (a ^ b ^ c), (e ^ f ^ g));
-    }
-    for j in 16..64 {
-        round!(j, ((a & b) | (a & c) | (b & c)), ((e & f) | (!e & g)));
-    }
-    for (old, new) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        *old ^= new;
-    }
+    out
 }
