@@ -13,8 +13,10 @@
 #![forbid(unsafe_code)]
 
 mod sm3;
+mod sm4;
 
 pub use sm3::Sm3;
+pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
 
 use sha2::Digest as _;
 
