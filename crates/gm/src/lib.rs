@@ -17,8 +17,10 @@
 #![deny(unsafe_code)]
 
 pub mod sm3;
+mod sm4;
 
 pub use sm3::Sm3;
+pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
 
 use sha2::Digest as _;
 

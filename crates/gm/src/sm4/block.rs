@@ -1,0 +1,125 @@
+//! The key schedule, the block function and counter mode.
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::portable;
+
+pub(super) type Block = [u8; 16];
+
+/// Blocks handed to an implementation at once in counter mode: enough to fill the widest of them.
+const BATCH: usize = 64;
+
+/// FK of GB/T 32907-2016, 7.3.
+const FK: [u32; 4] = [0xa3b1_bac6, 0x56aa_3350, 0x677d_9197, 0xb270_22dc];
+
+/// An SM4 key, expanded. Wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Sm4 {
+    forward: [u32; 32],
+    backward: [u32; 32],
+    #[zeroize(skip)]
+    engine: Engine,
+}
+
+/// The ways of computing the rounds. All give the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Engine {
+    /// Bit-sliced, on any machine.
+    Portable,
+}
+
+impl Engine {
+    /// The implementations this machine can run, the quickest last.
+    pub(super) fn available() -> impl Iterator<Item = Self> {
+        [Self::Portable].into_iter()
+    }
+
+    fn best() -> Self {
+        Self::available().last().unwrap_or(Self::Portable)
+    }
+
+    fn rounds(self, keys: &[u32; 32], blocks: &mut [Block]) {
+        match self {
+            Self::Portable => portable::rounds(keys, blocks),
+        }
+    }
+}
+
+impl Sm4 {
+    /// Expands a 128-bit key.
+    #[must_use]
+    pub fn new(key: &[u8; 16]) -> Self {
+        Self::with_engine(key, Engine::best())
+    }
+
+    pub(super) fn with_engine(key: &[u8; 16], engine: Engine) -> Self {
+        let forward = expand(key);
+        let mut backward = forward;
+        backward.reverse();
+        Self { forward, backward, engine }
+    }
+
+    /// The block function forwards, on one block. Not a mode of encryption: use counter mode or GCM for data.
+    pub fn encrypt_block(&self, block: &mut [u8; 16]) {
+        self.engine.rounds(&self.forward, core::slice::from_mut(block));
+    }
+
+    /// The block function backwards, on one block.
+    pub fn decrypt_block(&self, block: &mut [u8; 16]) {
+        self.engine.rounds(&self.backward, core::slice::from_mut(block));
+    }
+
+    /// Counter mode (GB/T 17964-2021; SP 800-38A, 6.5): XORs the key stream that starts at `counter`, a 128-bit
+    /// big-endian integer that wraps, onto `data`. Encrypts and decrypts alike.
+    ///
+    /// It hides and does not authenticate, and a counter value must never serve twice under one key.
+    pub fn apply_ctr(&self, counter: &[u8; 16], data: &mut [u8]) {
+        let mut counter = u128::from_be_bytes(*counter);
+        self.apply_keystream(data, || {
+            let block = counter.to_be_bytes();
+            counter = counter.wrapping_add(1);
+            block
+        });
+    }
+
+    /// XORs onto `data` the encryptions of the blocks that `next` gives.
+    pub(super) fn apply_keystream(&self, data: &mut [u8], mut next: impl FnMut() -> Block) {
+        let mut stream = [[0_u8; 16]; BATCH];
+        for chunk in data.chunks_mut(16 * BATCH) {
+            let used = &mut stream[..chunk.len().div_ceil(16)];
+            used.fill_with(&mut next);
+            self.engine.rounds(&self.forward, used);
+            for (byte, key) in chunk.iter_mut().zip(used.as_flattened()) {
+                *byte ^= key;
+            }
+        }
+        stream.as_flattened_mut().zeroize();
+    }
+}
+
+impl core::fmt::Debug for Sm4 {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Sm4").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// GB/T 32907-2016, 7.3.
+fn expand(key: &[u8; 16]) -> [u32; 32] {
+    let mut state = [0_u32; 4];
+    for ((word, bytes), fk) in state.iter_mut().zip(key.as_chunks::<4>().0).zip(FK) {
+        *word = u32::from_be_bytes(*bytes) ^ fk;
+    }
+    let mut keys = [0; 32];
+    for (i, key) in (0_u32..).zip(&mut keys) {
+        let b = portable::substitute_word(state[1] ^ state[2] ^ state[3] ^ ck(i));
+        *key = state[0] ^ b ^ b.rotate_left(13) ^ b.rotate_left(23);
+        state = [state[1], state[2], state[3], *key];
+    }
+    state.zeroize();
+    keys
+}
+
+/// CK of GB/T 32907-2016, 7.3: byte j of word i is (4i + j) * 7 mod 256.
+fn ck(i: u32) -> u32 {
+    (0..4).fold(0, |word, j| word << 8 | (((4 * i + j) * 7) & 0xff))
+}

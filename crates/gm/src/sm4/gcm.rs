@@ -1,0 +1,137 @@
+//! GCM over SM4 with 96-bit nonces and 128-bit tags: AEAD_SM4_GCM of RFC 8998, section 2.
+
+use subtle::ConstantTimeEq as _;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::block::{Block, Engine, Sm4};
+use super::ghash::{HashKey, Multiplier};
+
+/// SP 800-38D, 5.2.1.1: 2^39 - 256 bits of text.
+const TEXT_LIMIT: u64 = (1 << 36) - 32;
+/// And 2^64 - 1 bits of additional data.
+const AAD_LIMIT: u64 = (1 << 61) - 1;
+
+/// An SM4 key ready for GCM. Wiped when dropped.
+///
+/// A nonce must never serve twice under one key: a repetition gives away the XOR of two texts and the means to
+/// forge tags.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct Sm4Gcm {
+    cipher: Sm4,
+    hash: HashKey,
+}
+
+/// Why nothing was encrypted or decrypted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sm4GcmError {
+    /// The text or the additional data is longer than the mode can take.
+    TooLong,
+    /// The tag is not that of this text, nonce and additional data under this key.
+    Refused,
+}
+
+impl core::fmt::Display for Sm4GcmError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "longer than GCM can take",
+            Self::Refused => "the tag does not match",
+        })
+    }
+}
+
+impl core::error::Error for Sm4GcmError {}
+
+impl Sm4Gcm {
+    /// Expands a 128-bit key.
+    #[must_use]
+    pub fn new(key: &[u8; 16]) -> Self {
+        Self::from_parts(Sm4::new(key), Multiplier::best())
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "every pair of implementations is tested"))]
+    pub(super) fn with_engines(key: &[u8; 16], engine: Engine, multiplier: Multiplier) -> Self {
+        Self::from_parts(Sm4::with_engine(key, engine), multiplier)
+    }
+
+    fn from_parts(cipher: Sm4, multiplier: Multiplier) -> Self {
+        let mut h = [0; 16];
+        cipher.encrypt_block(&mut h);
+        let hash = HashKey::new(h, multiplier);
+        h.zeroize();
+        Self { cipher, hash }
+    }
+
+    /// Encrypts `text` where it stands and returns the tag over it and `aad`.
+    ///
+    /// # Errors
+    ///
+    /// [`Sm4GcmError::TooLong`], with `text` as it was.
+    pub fn encrypt_in_place(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        text: &mut [u8],
+    ) -> Result<[u8; 16], Sm4GcmError> {
+        check_lengths(aad, text)?;
+        self.apply(nonce, text);
+        Ok(self.tag(nonce, aad, text))
+    }
+
+    /// Verifies the tag, in constant time, then decrypts `text` where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Sm4GcmError::Refused`] when the tag does not match; `text` is then all zeros. [`Sm4GcmError::TooLong`],
+    /// with `text` as it was.
+    pub fn decrypt_in_place(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        text: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), Sm4GcmError> {
+        check_lengths(aad, text)?;
+        let mut expected = self.tag(nonce, aad, text);
+        let same = bool::from(expected.ct_eq(tag));
+        expected.zeroize();
+        if !same {
+            text.zeroize();
+            return Err(Sm4GcmError::Refused);
+        }
+        self.apply(nonce, text);
+        Ok(())
+    }
+
+    /// The text is under counters from two on; one is the tag's (SP 800-38D, 7.1).
+    fn apply(&self, nonce: &[u8; 12], text: &mut [u8]) {
+        let mut count = 1_u32;
+        self.cipher.apply_keystream(text, || {
+            count = count.wrapping_add(1);
+            counter_block(nonce, count)
+        });
+    }
+
+    fn tag(&self, nonce: &[u8; 12], aad: &[u8], text: &[u8]) -> [u8; 16] {
+        let mut tag = self.hash.hash(aad, text);
+        self.cipher.apply_keystream(&mut tag, || counter_block(nonce, 1));
+        tag
+    }
+}
+
+impl core::fmt::Debug for Sm4Gcm {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Sm4Gcm").finish_non_exhaustive()
+    }
+}
+
+fn check_lengths(aad: &[u8], text: &[u8]) -> Result<(), Sm4GcmError> {
+    let within = |bytes: &[u8], limit| u64::try_from(bytes.len()).is_ok_and(|len| len <= limit);
+    if within(aad, AAD_LIMIT) && within(text, TEXT_LIMIT) { Ok(()) } else { Err(Sm4GcmError::TooLong) }
+}
+
+fn counter_block(nonce: &[u8; 12], count: u32) -> Block {
+    let mut block = [0; 16];
+    block[..12].copy_from_slice(nonce);
+    block[12..].copy_from_slice(&count.to_be_bytes());
+    block
+}

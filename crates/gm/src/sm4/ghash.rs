@@ -1,0 +1,126 @@
+//! GHASH of SP 800-38D, 6.4, computed as POLYVAL over byte-reversed blocks (RFC 8452, appendix A): there the product
+//! needs no bit reversal and reduces by two carry-less multiplications.
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// x^63 + x^62 + x^57: the upper half of the field polynomial, x^128 + x^127 + x^126 + x^121 + 1.
+const POLY: u128 = 0xc200_0000_0000_0000_0000_0000_0000_0001;
+
+/// Powers of the hash key kept: blocks multiplied between two reductions.
+pub(super) const POWERS: usize = 8;
+
+/// The ways of multiplying. All give the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Multiplier {
+    /// Integer multiplication with room left for carries, on any machine.
+    Portable,
+}
+
+impl Multiplier {
+    /// The implementations this machine can run, the quickest last.
+    pub(super) fn available() -> impl Iterator<Item = Self> {
+        [Self::Portable].into_iter()
+    }
+
+    pub(super) fn best() -> Self {
+        Self::available().last().unwrap_or(Self::Portable)
+    }
+}
+
+/// The hash key of one GCM key, as its first powers.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(super) struct HashKey {
+    /// H^1 first.
+    powers: [u128; POWERS],
+    #[zeroize(skip)]
+    multiplier: Multiplier,
+}
+
+impl HashKey {
+    pub(super) fn new(h: [u8; 16], multiplier: Multiplier) -> Self {
+        let h = u128::from_be_bytes(h);
+        let first = (h << 1) ^ (POLY & (h >> 127).wrapping_neg());
+        let mut powers = [first; POWERS];
+        for i in 1..POWERS {
+            powers[i] = absorb_portable(powers[i - 1], &[first], &[[0; 16]]);
+        }
+        Self { powers, multiplier }
+    }
+
+    /// GHASH of `aad` and `text`, each filled up with zeros to whole blocks, and of their lengths in bits.
+    pub(super) fn hash(&self, aad: &[u8], text: &[u8]) -> [u8; 16] {
+        let bits = |bytes: &[u8]| 8 * bytes.len() as u128;
+        let lengths = bits(aad) << 64 | bits(text);
+        let state = self.absorb_padded(self.absorb_padded(0, aad), text);
+        self.absorb(state, &[lengths.to_be_bytes()]).to_be_bytes()
+    }
+
+    fn absorb_padded(&self, state: u128, bytes: &[u8]) -> u128 {
+        let (blocks, rest) = bytes.as_chunks::<16>();
+        let state = blocks.chunks(POWERS).fold(state, |state, group| self.absorb(state, group));
+        if rest.is_empty() {
+            return state;
+        }
+        let mut last = [0; 16];
+        last[..rest.len()].copy_from_slice(rest);
+        self.absorb(state, &[last])
+    }
+
+    /// Takes at most [`POWERS`] blocks.
+    fn absorb(&self, state: u128, blocks: &[[u8; 16]]) -> u128 {
+        match self.multiplier {
+            Multiplier::Portable => absorb_portable(state, &self.powers, blocks),
+        }
+    }
+}
+
+/// Takes the blocks against falling powers of the key and reduces once.
+fn absorb_portable(mut state: u128, powers: &[u128], blocks: &[[u8; 16]]) -> u128 {
+    let (mut low, mut middle, mut high) = (0, 0, 0);
+    for (block, power) in blocks.iter().zip(powers[..blocks.len()].iter().rev()) {
+        let (a, b) = (halves(u128::from_be_bytes(*block) ^ state), halves(*power));
+        state = 0;
+        low ^= multiply(a[0], b[0]);
+        high ^= multiply(a[1], b[1]);
+        middle ^= multiply(a[0] ^ a[1], b[0] ^ b[1]);
+    }
+    middle ^= low ^ high;
+    reduce(low ^ middle << 64, high ^ middle >> 64)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
+const fn halves(x: u128) -> [u64; 2] {
+    [x as u64, (x >> 64) as u64]
+}
+
+/// Montgomery's reduction of high * x^128 + low: the product by x^-128.
+fn reduce(low: u128, high: u128) -> u128 {
+    high ^ fold(fold(low))
+}
+
+fn fold(x: u128) -> u128 {
+    let low = u128::from(halves(x)[0]);
+    x.rotate_left(64) ^ low << 63 ^ low << 62 ^ low << 57
+}
+
+/// Every fifth bit: a sum of the thirteen products that meet in one place stays below 32, so that carries never
+/// reach the next place that counts.
+const FIFTHS: [u128; 5] = {
+    let mut masks = [0; 5];
+    let mut bit = 0;
+    while bit < 128 {
+        masks[bit % 5] |= 1 << bit;
+        bit += 1;
+    }
+    masks
+};
+
+/// The carry-less product. Relies on the integer multiplication taking the same time for all operands, as it does
+/// on the 64-bit machines Go services run on.
+fn multiply(a: u64, b: u64) -> u128 {
+    let (a, b) = (FIFTHS.map(|mask| u128::from(a) & mask), FIFTHS.map(|mask| u128::from(b) & mask));
+    (0..5).fold(0, |product, place| {
+        let sum = (0..5).fold(0, |sum, i| sum ^ (a[i] * b[(place + 5 - i) % 5]));
+        product | (sum & FIFTHS[place])
+    })
+}
