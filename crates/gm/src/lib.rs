@@ -1,4 +1,4 @@
-//! SM3, and one API that hashes a stream under SHA-256 and SM3 in one pass.
+//! SM3 and SM4, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
 //! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in one private
 //! module, `sm3::simd`.
