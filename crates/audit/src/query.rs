@@ -74,6 +74,14 @@ impl Filter {
         self.limit = self.limit.map(|limit| limit.saturating_sub(1));
     }
 
+    /// Whether every value has its form.
+    ///
+    /// # Errors
+    /// [`AuditError::Request`], naming the value that has not.
+    pub fn check(&self) -> Result<(), AuditError> {
+        self.conditions().map(|_| ())
+    }
+
     /// Reads the values.
     ///
     /// # Errors

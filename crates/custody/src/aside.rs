@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::given;
+
 /// Replaces `path` by a file with these bytes. When this returns, the file survives a loss of power.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Aside::new(path, bytes)?.place()
@@ -46,6 +48,13 @@ impl Drop for Aside {
 
 /// A rename would put a file where `/dev/null` was.
 fn refuse_special(path: &Path) -> io::Result<()> {
+    // Whatever is open behind it, a rename would replace the link itself, for everybody.
+    if given::is_handed_over(path) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it stands for what this process has open; only a file can be replaced",
+        ));
+    }
     match path.metadata() {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -87,4 +96,19 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd as _;
+
+    #[test]
+    fn the_link_to_an_open_file_is_not_replaced() {
+        let open = tempfile::tempfile().unwrap(); // a regular file, as behind `> report`
+        for path in [format!("/dev/fd/{}", open.as_raw_fd()), "/dev/stdout".to_owned()] {
+            let refused = refuse_special(Path::new(&path)).unwrap_err();
+            assert!(refused.to_string().contains("has open"), "{path}: {refused}");
+        }
+    }
 }

@@ -88,6 +88,13 @@ fn hint(error: &AuditError) -> Option<&'static str> {
         E::Unreachable { .. } => {
             "see who holds it with `fuser -v` on the home's `lock`, and stop or restart it"
         }
+        E::Request { what: "since" | "until", .. } => {
+            "write a time as `2026-11-20T08:30:00Z`, or a day as `2026-11-20`"
+        }
+        E::Request { what: "severity", .. } => "for example `--severity WARN`: this grave or graver",
+        E::Request { what: "id", .. } | E::NotFound { .. } => {
+            "`custody audit query --json` prints the id of each event; without `--json`, its index comes first"
+        }
         E::Invalid(_) => "`custody audit catalogue` lists the actions and subject kinds",
         E::Entry { .. } => "see all of the damage with `custody audit verify`",
         E::Ledger(error) => return ledger_hint(error),

@@ -480,6 +480,7 @@ fn a_read_only_home_is_read_and_not_written() {
     assert_eq!(output.status.code(), Some(3), "{out}{err}");
     assert!(out.contains("holds") && out.ends_with("\n10\n"), "{out}");
     assert!(err.contains("may not") && err.contains("hint: the home must be writable"), "{err}");
+    assert!(err.contains(home.path().join("lock").to_str().unwrap()), "{err}");
     assert_eq!(recorded(&home, &[]).len(), 10);
 }
 
@@ -528,4 +529,29 @@ fn a_disk_that_is_full_from_the_start_is_exit_code_3() {
     assert_eq!(text(&output.stdout), "");
     assert_eq!(recorded(&home, &[]).len(), 10);
     home.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn a_value_without_its_form_is_answered_with_the_form() {
+    let home = home();
+    for (option, value, mend) in [
+        ("--since", "yesterday", "2026-11-20T08:30:00Z"),
+        ("--until", "2026-13-01", "2026-11-20T08:30:00Z"),
+        ("--severity", "bad", "--severity WARN"),
+        ("--id", "7", "query --json"),
+    ] {
+        let error = text(&home.run(&["audit", "query", option, value], 2).stderr);
+        let hint = error.split("hint: ").nth(1);
+        assert!(hint.is_some_and(|hint| hint.contains(mend)), "{option}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_checkpoint_is_not_taken_for_damage_of_the_ledger() {
+    let home = home();
+    home.run(&["audit", "checkpoint", "-o", "own.checkpoint"], 0);
+    home.write("wrong", "not a checkpoint");
+    let error = text(&home.run(&["audit", "verify", "--checkpoint", "wrong"], 1).stderr);
+    assert!(error.contains("the file given with `--checkpoint`"), "{error}");
+    assert!(error.contains("hint: name one that `custody audit checkpoint"), "{error}");
 }

@@ -175,7 +175,7 @@ fn what_is_missing_or_refused_is_an_input_error() {
     stderr(&home, &["seal", "verify", "app", "--seal", "app.seal.json", "--trust", "nowhere.pem"], 2);
     home.write("bad.zip", b"PK\x03\x04 and no more");
     let error = stderr(&home, &["seal", "create", "bad.zip", "-o", "x.seal.json"], 2);
-    assert!(error.contains("truncated"), "{error}");
+    assert!(error.contains("truncated") && error.contains("--as-file"), "{error}");
     let error = stderr(&home, &["seal", "create", "app", "-o", "x.seal.json", "--max-entries", "3"], 2);
     assert!(error.contains("more than 3 entries") && error.contains("--max-entries"), "{error}");
     assert!(!names(&home).contains(&"x.seal.json".to_owned()));

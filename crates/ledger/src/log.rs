@@ -300,11 +300,13 @@ fn integrate(shared: &Shared, integrator: &Mutex<Integrator>) -> Result<Arc<Sign
 }
 
 fn take_lock(home: &Path) -> Result<File, LedgerError> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(home.join(LOCK));
-    let file = file.map_err(|e| LedgerError::io("open the lock", LOCK, e))?;
+    let path = home.join(LOCK);
+    let shown = path.display().to_string(); // whole: the first thing that fails in a home that may not be written
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|e| LedgerError::io("open the lock", &shown, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LedgerError::Owned { home: home.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(LedgerError::io("take the lock", LOCK, error)),
+        Err(TryLockError::Error(error)) => Err(LedgerError::io("take the lock", shown, error)),
     }
 }

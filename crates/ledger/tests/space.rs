@@ -105,3 +105,12 @@ fn a_read_only_home_can_be_verified_and_not_opened() {
     assert_eq!(recovery.checkpoint_size, 300);
     log.close().unwrap();
 }
+
+#[test]
+fn a_lock_that_cannot_be_opened_is_named_with_its_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join(ledger::LOCK);
+    std::fs::create_dir(&lock).unwrap();
+    let error = Log::open(dir.path(), options()).map(|_| ()).unwrap_err();
+    assert!(error.to_string().ends_with(&format!("at {}", lock.display())), "{error}");
+}

@@ -41,6 +41,16 @@ Examples:
 pub(crate) struct RunArgs {
     #[command(flatten)]
     source: Source,
+    /// With `--seal`: trust this public key too, for this once (PEM; repeatable)
+    // Not one of the sources; and clap lets a requirement go that the arguments given exclude.
+    #[arg(
+        long,
+        value_name = "PEM",
+        requires = "seal",
+        conflicts_with_all = ["expect_sha256", "expect_sm3", "unsealed"],
+        value_hint = ValueHint::FilePath
+    )]
+    trust: Vec<PathBuf>,
     /// Open a listening socket and hand it over (LISTEN_FDS); kept while the service restarts
     #[arg(long, value_name = "[NAME=]ADDR")]
     listen: Vec<Address>,
@@ -70,9 +80,6 @@ struct Source {
     /// The seal of the program, or of the directory or archive that it came in
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     seal: Option<PathBuf>,
-    /// Trust this public key too, for this once (PEM; repeatable)
-    #[arg(long, value_name = "PEM", requires = "seal", value_hint = ValueHint::FilePath)]
-    trust: Vec<PathBuf>,
     /// The program's SHA-256, in hexadecimal
     #[arg(long, value_name = "HEX", value_parser = digests::parse, conflicts_with = "seal")]
     expect_sha256: Option<[u8; 32]>,
@@ -85,9 +92,9 @@ struct Source {
 }
 
 impl Source {
-    fn wanted(self, context: &Context) -> Result<Wanted, Failure> {
+    fn wanted(self, trust: Vec<PathBuf>, context: &Context) -> Result<Wanted, Failure> {
         if let Some(file) = self.seal {
-            return Sealed::open(file, self.trust, context).map(|sealed| Wanted::Sealed(Box::new(sealed)));
+            return Sealed::open(file, trust, context).map(|sealed| Wanted::Sealed(Box::new(sealed)));
         }
         // clap has made sure that `--unsealed` is given when neither of the others is.
         Ok(Digests::of(self.expect_sha256, self.expect_sm3).map_or(Wanted::Anything, Wanted::Digests))
@@ -166,7 +173,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
     let signals = Signals::hold().map_err(failure)?;
     let mut command = Command::new(args.command).map_err(failure)?;
     let name = facts::name_of(command.program());
-    let wanted = args.source.wanted(context)?;
+    let wanted = args.source.wanted(args.trust, context)?;
     let mut reporter = facts::Reporter::new(context, &name, args.crash_dir)?;
     if !wanted.is_anything() {
         for variable in command.remove_injection() {

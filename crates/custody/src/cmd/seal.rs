@@ -9,7 +9,7 @@ mod verify;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use evidence::{Blame, EvidenceError, Limits};
+use evidence::{Blame, EvidenceError, Form, Limits};
 use keystore::Keyring;
 use seal::SealError;
 
@@ -19,6 +19,9 @@ pub(super) use verify::{Source, open, read};
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
+
+/// The mend for an archive that is refused.
+const AS_FILE: &str = "build the archive anew, or seal its bytes whatever they hold with `--as-file`";
 
 /// Arguments of `custody seal`.
 #[derive(Args)]
@@ -97,7 +100,12 @@ pub(crate) fn collect(
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    result.map_err(|error| unreadable(error, path))
+    result.map_err(|error| {
+        let refused = error.blame() == Blame::Artefact && !matches!(error, EvidenceError::Limit { .. });
+        let as_file = refused && options.form == Form::Detect && path.is_file();
+        let failure = unreadable(error, path);
+        if as_file { failure.hint(AS_FILE) } else { failure }
+    })
 }
 
 pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {

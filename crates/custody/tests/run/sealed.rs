@@ -147,3 +147,19 @@ fn what_cannot_be_recorded_does_not_start() {
         assert!(!dir.path().join("mark").exists());
     }
 }
+
+#[test]
+fn a_key_to_trust_goes_with_a_seal_only() {
+    let dir = sealed();
+    let digest = "0".repeat(64);
+    for source in [&[][..], &["--unsealed"], &["--expect-sha256", &digest], &["--expect-sm3", &digest]] {
+        let options = [&["--trust", "k.pem"], source].concat();
+        let run = Finished::run(dir.path(), &options, &["build/payments"]);
+        assert!(
+            run.ended(2).stderr.contains("--trust") || run.stderr.contains("--seal <FILE>"),
+            "{}",
+            run.stderr
+        );
+        assert!(run.stderr.contains("Usage:") && !run.stderr.contains("|--trust"), "{}", run.stderr);
+    }
+}

@@ -138,7 +138,7 @@ fn unwritable(error: std::io::Error, path: &Path) -> Failure {
     let misnamed = matches!(error.kind(), E::NotFound | E::NotADirectory | E::IsADirectory | E::InvalidInput);
     let error = anyhow::Error::from(error).context(format!("cannot write {}", path.display()));
     let failure = if misnamed { Failure::input(error) } else { Failure::environment(error) };
-    failure.hint("nothing was written; name another place with `-o FILE`")
+    failure.hint("nothing was written; name another place with `-o FILE`, or none for standard output")
 }
 
 fn home_key(context: &Context) -> Result<NoteVerifier, Failure> {

@@ -103,6 +103,7 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Outcome {
         reverse: args.reverse,
         ..args.filter.filter()
     };
+    filter.check().map_err(failure)?;
     let mut page = Page::new(context);
     let mut sink = |found: Found| page.add(&found);
     match audit::open(context.home.existing()?.path()) {
@@ -136,6 +137,7 @@ const LONGEST: u64 = 100 * 366 * 24 * 60 * 60;
 
 /// Prints what is recorded from now on.
 pub(crate) fn tail(args: &TailArgs, context: &Context) -> Outcome {
+    args.filter.filter().check().map_err(failure)?;
     let session = context.session()?;
     let durable = session.status().map_err(failure)?.durable;
     let from = Some(durable.saturating_sub(args.lines));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use audit::Verification;
+use audit::{AuditError, LedgerError, Verification};
 use clap::Args;
 use serde::Serialize;
 
@@ -45,13 +45,24 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
         bar.set_length(all);
         bar.set_position(done);
     };
-    let found = audit::verify(home, earlier, &mut progress).map_err(failure)?;
+    let found = audit::verify(home, earlier, &mut progress).map_err(unverified)?;
     bar.finish_and_clear();
     let shown = shown(&found);
     context.output.show(&shown, text)?;
     let Some(first) = shown.damage.first() else { return Ok(()) };
     Err(Failure::finding(anyhow::anyhow!("the ledger is damaged: {first}"))
         .hint("keep the files as they are; compare them with a copy, or with a checkpoint kept elsewhere"))
+}
+
+/// Of the home's own files every damage is a finding of the report; only the checkpoint that was given can be refused.
+fn unverified(error: AuditError) -> Failure {
+    match error {
+        AuditError::Ledger(LedgerError::Checkpoint { .. }) => Failure::finding(
+            anyhow::Error::from(error).context("the file given with `--checkpoint` is refused"),
+        )
+        .hint("name one that `custody audit checkpoint -o FILE` wrote for this very ledger"),
+        error => failure(error),
+    }
 }
 
 fn shown(found: &Verification) -> Shown {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use event::Fact;
 use evidence::{Form, Options};
-use seal::{Exclude, Seal, Subject};
+use seal::{Exclude, Seal, SealError, Subject};
 use serde::Serialize;
 use signing::{Ed25519Signer, Signer};
 
 use crate::config::Config;
 use crate::recorder::Recorded;
 
-use super::{Context, LimitArgs, collect, concluded, keyring, malformed};
+use super::{AS_FILE, Context, LimitArgs, collect, concluded, keyring, malformed};
 use crate::aside::Aside;
 use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
@@ -104,7 +104,7 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     }
     let form = if args.as_file { Form::File } else { Form::Detect };
     let options = Options { limits: args.limits.limits(), exclude, form, ..Options::default() };
-    let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| malformed(e, &args.path))?;
+    let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| unsealable(e, &args.path))?;
     warn_of_case(&seal, context);
     let created = Created::of(args, &seal, signer.as_ref().map(|s| s.key_id().to_string()));
     let Some(signer) = signer else {
@@ -125,6 +125,12 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     context.note(&created)?;
     aside.place().map_err(|e| unwritable(e, output))?;
     context.output.show(&created, |c| c.lines("sealed"))
+}
+
+/// Of a file, the entries can be wrong only if it was read as an archive.
+fn unsealable(error: SealError, path: &Path) -> Failure {
+    let failure = malformed(error, path);
+    if path.is_dir() { failure } else { failure.hint(AS_FILE) }
 }
 
 /// The file to write; `None` for standard output.
