@@ -10,7 +10,7 @@
 //! assert_eq!(digest.sm3[..4], [0x66, 0xc7, 0xf0, 0xf4]);
 //! ```
 #![cfg_attr(not(test), no_std)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod sm3;
 mod sm4;
