@@ -13,7 +13,11 @@
 //! assert_eq!(digest.sha256[..4], [0xba, 0x78, 0x16, 0xbf]);
 //! assert_eq!(digest.sm3[..4], [0x66, 0xc7, 0xf0, 0xf4]);
 //! ```
+<<<<<<< HEAD
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
+=======
+#![cfg_attr(not(test), no_std)]
+>>>>>>> gmcipher
 #![deny(unsafe_code)]
 
 pub mod sm3;

@@ -3,6 +3,8 @@
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::simd;
 
 pub(super) type Block = [u8; 16];
 
@@ -26,12 +28,31 @@ pub struct Sm4 {
 pub(super) enum Engine {
     /// Bit-sliced, on any machine.
     Portable,
+    /// AES instructions, 128-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Aes,
+    /// Galois field instructions, 256-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Gfni256,
+    /// Galois field instructions, 512-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Gfni512,
 }
 
 impl Engine {
     /// The implementations this machine can run, the quickest last.
     pub(super) fn available() -> impl Iterator<Item = Self> {
-        [Self::Portable].into_iter()
+        [
+            (Self::Portable, true),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Aes, simd::has_aes()),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Gfni256, simd::has_gfni256()),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Gfni512, simd::has_gfni512()),
+        ]
+        .into_iter()
+        .filter_map(|(engine, here)| here.then_some(engine))
     }
 
     fn best() -> Self {
@@ -41,6 +62,12 @@ impl Engine {
     fn rounds(self, keys: &[u32; 32], blocks: &mut [Block]) {
         match self {
             Self::Portable => portable::rounds(keys, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Aes => simd::rounds_aes(keys, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni256 => simd::rounds_gfni256(keys, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni512 => simd::rounds_gfni512(keys, blocks),
         }
     }
 }
@@ -85,6 +112,7 @@ impl Sm4 {
     /// XORs onto `data` the encryptions of the blocks that `next` gives.
     pub(super) fn apply_keystream(&self, data: &mut [u8], mut next: impl FnMut() -> Block) {
         let mut stream = [[0_u8; 16]; BATCH];
+        let touched = data.len().div_ceil(16).min(BATCH);
         for chunk in data.chunks_mut(16 * BATCH) {
             let used = &mut stream[..chunk.len().div_ceil(16)];
             used.fill_with(&mut next);
@@ -93,7 +121,7 @@ impl Sm4 {
                 *byte ^= key;
             }
         }
-        stream.as_flattened_mut().zeroize();
+        stream[..touched].as_flattened_mut().zeroize();
     }
 }
 

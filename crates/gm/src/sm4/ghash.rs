@@ -3,6 +3,9 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+#[cfg(target_arch = "x86_64")]
+use super::simd;
+
 /// x^63 + x^62 + x^57: the upper half of the field polynomial, x^128 + x^127 + x^126 + x^121 + 1.
 const POLY: u128 = 0xc200_0000_0000_0000_0000_0000_0000_0001;
 
@@ -14,12 +17,21 @@ pub(super) const POWERS: usize = 8;
 pub(super) enum Multiplier {
     /// Integer multiplication with room left for carries, on any machine.
     Portable,
+    /// Carry-less multiplication instructions.
+    #[cfg(target_arch = "x86_64")]
+    Clmul,
 }
 
 impl Multiplier {
     /// The implementations this machine can run, the quickest last.
     pub(super) fn available() -> impl Iterator<Item = Self> {
-        [Self::Portable].into_iter()
+        [
+            (Self::Portable, true),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Clmul, simd::has_clmul()),
+        ]
+        .into_iter()
+        .filter_map(|(multiplier, here)| here.then_some(multiplier))
     }
 
     pub(super) fn best() -> Self {
@@ -57,7 +69,7 @@ impl HashKey {
 
     fn absorb_padded(&self, state: u128, bytes: &[u8]) -> u128 {
         let (blocks, rest) = bytes.as_chunks::<16>();
-        let state = blocks.chunks(POWERS).fold(state, |state, group| self.absorb(state, group));
+        let state = self.absorb(state, blocks);
         if rest.is_empty() {
             return state;
         }
@@ -66,16 +78,21 @@ impl HashKey {
         self.absorb(state, &[last])
     }
 
-    /// Takes at most [`POWERS`] blocks.
     fn absorb(&self, state: u128, blocks: &[[u8; 16]]) -> u128 {
         match self.multiplier {
             Multiplier::Portable => absorb_portable(state, &self.powers, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Multiplier::Clmul => simd::absorb_clmul(state, &self.powers, blocks),
         }
     }
 }
 
+fn absorb_portable(state: u128, powers: &[u128], blocks: &[[u8; 16]]) -> u128 {
+    blocks.chunks(powers.len()).fold(state, |state, group| absorb_group(state, powers, group))
+}
+
 /// Takes the blocks against falling powers of the key and reduces once.
-fn absorb_portable(mut state: u128, powers: &[u128], blocks: &[[u8; 16]]) -> u128 {
+fn absorb_group(mut state: u128, powers: &[u128], blocks: &[[u8; 16]]) -> u128 {
     let (mut low, mut middle, mut high) = (0, 0, 0);
     for (block, power) in blocks.iter().zip(powers[..blocks.len()].iter().rev()) {
         let (a, b) = (halves(u128::from_be_bytes(*block) ^ state), halves(*power));

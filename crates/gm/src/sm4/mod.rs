@@ -6,6 +6,9 @@ mod block;
 mod gcm;
 mod ghash;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions")]
+mod simd;
 
 pub use block::Sm4;
 pub use gcm::{Sm4Gcm, Sm4GcmError};
