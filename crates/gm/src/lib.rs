@@ -1,7 +1,7 @@
 //! SM3 and SM4, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
-//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in one private
-//! module, `sm3::simd`.
+//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in two private
+//! modules, `sm3::simd` and `sm4::simd`.
 //!
 //! The `std` feature (default) is used for one thing: asking the processor at run time which vector instructions it
 //! has. Without it the crate is `no_std` and uses the ones that it was compiled for (`-C target-cpu`).
@@ -13,13 +13,11 @@
 //! assert_eq!(digest.sha256[..4], [0xba, 0x78, 0x16, 0xbf]);
 //! assert_eq!(digest.sm3[..4], [0x66, 0xc7, 0xf0, 0xf4]);
 //! ```
-<<<<<<< HEAD
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
-=======
-#![cfg_attr(not(test), no_std)]
->>>>>>> gmcipher
 #![deny(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod cpu;
 pub mod sm3;
 mod sm4;
 

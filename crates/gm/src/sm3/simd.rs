@@ -8,20 +8,10 @@
 )]
 
 use super::{BLOCK, T, rounds};
+use crate::cpu::detected;
 
 mod avx2;
 mod avx512;
-
-/// Whether the processor, and the system's handling of its registers, allow each of the features.
-macro_rules! detected {
-    ($($feature:tt),*) => {{
-        #[cfg(any(test, feature = "std"))]
-        let found = $(std::is_x86_feature_detected!($feature))&&*;
-        #[cfg(not(any(test, feature = "std")))]
-        let found = $(cfg!(target_feature = $feature))&&*;
-        found
-    }};
-}
 
 /// The processor has AVX2, BMI1 and BMI2.
 #[derive(Clone, Copy, Debug)]

@@ -3,34 +3,29 @@
 //! The S-box is computed, never looked up in memory: the inverse in GF(2^8) that AES instructions take, between two
 //! affine maps that carry SM4's field to that of AES. `tests.rs` holds every path to the portable one.
 
-// The test build has it already.
-#[cfg(not(test))]
-extern crate std;
-
 use core::arch::x86_64::*;
 
 use super::block::Block;
+use crate::cpu::detected;
 
 /// Whether this machine runs [`aes::rounds`].
 pub(super) fn has_aes() -> bool {
-    std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("ssse3")
+    detected!("aes", "ssse3")
 }
 
 /// Whether this machine runs [`gfni256::rounds`].
 pub(super) fn has_gfni256() -> bool {
-    std::is_x86_feature_detected!("gfni") && std::is_x86_feature_detected!("avx2")
+    detected!("gfni", "avx2")
 }
 
 /// Whether this machine runs [`gfni512::rounds`].
 pub(super) fn has_gfni512() -> bool {
-    std::is_x86_feature_detected!("gfni")
-        && std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512bw")
+    detected!("gfni", "avx512f", "avx512bw")
 }
 
 /// Whether this machine runs [`clmul::absorb`].
 pub(super) fn has_clmul() -> bool {
-    std::is_x86_feature_detected!("pclmulqdq") && std::is_x86_feature_detected!("ssse3")
+    detected!("pclmulqdq", "ssse3")
 }
 
 /// The rounds by AES instructions. Refuses, by panic, a machine without them.
