@@ -121,7 +121,8 @@ fn an_owner_that_is_stopped_is_named_and_not_waited_for() {
     while !home.path().join("custody.sock").exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let stopped = std::process::Command::new("kill").args(["-STOP", &owner.id().to_string()]).status();
+    let mut stop = std::process::Command::new("sh");
+    let stopped = stop.args(["-c", r#"kill -s STOP "$0""#, &owner.id().to_string()]).status();
     assert!(stopped.unwrap().success());
     let output = home.run_with(&["audit", "record"], event(&id(1)).as_bytes(), 3);
     owner.kill().unwrap();

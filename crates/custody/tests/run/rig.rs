@@ -200,7 +200,9 @@ impl Drop for Running {
 }
 
 pub(crate) fn signal(pid: i32, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+    // The shell's own `kill`: the program of that name is not on every machine.
+    let mut command = Command::new("sh");
+    assert!(command.args(["-c", r#"kill -s "$0" "$1""#, name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// Alive, and not only waiting to be reaped.
