@@ -194,6 +194,9 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Outcome {
         supervisor = supervisor.verified_by(&wanted);
     }
     let ending = supervisor.run(&signals, &mut |fact| reporter.tell(&fact));
+    // Held to the end of the process: a second signal that comes while the stop is being recorded (`timeout` sends
+    // two) must not take the place of the exit code.
+    std::mem::forget(signals);
     conclude(ending, &name, &wanted)
 }
 

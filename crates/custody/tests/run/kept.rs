@@ -150,6 +150,18 @@ fn signals_are_passed_on() {
     assert_eq!(*signals[3], serde_json::json!({"signal": "SIGTERM", "delivered": "true"}));
 }
 
+/// As `timeout` does it, and whoever presses Ctrl-C twice.
+#[test]
+fn many_requests_to_stop_are_one() {
+    let dir = dir();
+    let mut run = Running::start(dir.path(), &["--unsealed"], &["sleep", "100"]);
+    run.await_start();
+    for _ in 0..40 {
+        run.signal("TERM");
+    }
+    assert_eq!(run.finish().0, Some(0));
+}
+
 #[test]
 fn a_service_that_does_not_stop_is_killed_after_the_timeout() {
     let dir = dir();
