@@ -24,12 +24,36 @@ pub enum Algorithm {
     /// Ed25519, RFC 8032.
     #[serde(rename = "ed25519")]
     Ed25519,
+    /// ECDSA on P-256 with SHA-256, FIPS 186-5; signatures in DER (RFC 3279 §2.2.3).
+    #[serde(rename = "ecdsa-p256-sha256")]
+    EcdsaP256,
+    /// ECDSA on P-384 with SHA-384, FIPS 186-5; signatures in DER.
+    #[serde(rename = "ecdsa-p384-sha384")]
+    EcdsaP384,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, RFC 8017 §8.2.
+    #[serde(rename = "rsa-pkcs1-sha256")]
+    RsaSha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    #[serde(rename = "rsa-pkcs1-sha384")]
+    RsaSha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    #[serde(rename = "rsa-pkcs1-sha512")]
+    RsaSha512,
+    /// SM2 with SM3, GB/T 32918.2; signatures in DER (GB/T 35276), the default user id `1234567812345678`.
+    #[serde(rename = "sm2-sm3")]
+    Sm2,
 }
 
 impl std::fmt::Display for Algorithm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Ed25519 => "ed25519",
+            Self::EcdsaP256 => "ecdsa-p256-sha256",
+            Self::EcdsaP384 => "ecdsa-p384-sha384",
+            Self::RsaSha256 => "rsa-pkcs1-sha256",
+            Self::RsaSha384 => "rsa-pkcs1-sha384",
+            Self::RsaSha512 => "rsa-pkcs1-sha512",
+            Self::Sm2 => "sm2-sm3",
         })
     }
 }
