@@ -25,9 +25,11 @@ mod pending;
 mod proof;
 mod query;
 mod reads;
+pub mod redact;
 mod refusals;
 mod session;
 mod socket;
+pub mod vault;
 mod verify;
 mod window;
 

@@ -247,6 +247,9 @@ fn serve(
             Request::Checkpoint {} => told(owner.checkpoint().map(Reply::Note)),
             Request::Prove { selector } => told(owner.prove(&selector).map(Reply::Proof)),
             Request::Consistency { old } => told(owner.prove_consistency(old).map(Reply::Note)),
+            Request::Vault { ask } => {
+                told(owner.vault_call(*ask, peer).map(|answer| Reply::Vault(Box::new(answer))))
+            }
             Request::Query { filter, follow } => Job::Stream(filter, follow),
         };
         jobs.send(job).map_err(|_| AuditError::Gone)?;

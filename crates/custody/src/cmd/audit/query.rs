@@ -58,6 +58,12 @@ pub(crate) struct QueryArgs {
     /// The newest first
     #[arg(long)]
     reverse: bool,
+    /// Open sealed values; the ledger says who did, and why
+    #[arg(long, requires = "reason")]
+    reveal: bool,
+    /// With --reveal: why
+    #[arg(long, requires = "reveal")]
+    reason: Option<String>,
 }
 
 /// Arguments of `custody audit tail`.
@@ -104,6 +110,9 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Outcome {
         ..args.filter.filter()
     };
     filter.check().map_err(failure)?;
+    if let Some(reason) = &args.reason {
+        return super::reveal::run(&filter, reason, context);
+    }
     let mut page = Page::new(context);
     let mut sink = |found: Found| page.add(&found);
     match audit::open(context.home.existing()?.path()) {
@@ -197,7 +206,7 @@ fn readable(value: &str) -> Cow<'_, str> {
 }
 
 /// `index  time  severity  action  subject  object  context`, on one line whatever the values hold.
-fn line(found: &Found) -> Result<String, AuditError> {
+pub(super) fn line(found: &Found) -> Result<String, AuditError> {
     let event: Event<'_> =
         event::validate(&found.stored).map_err(|source| AuditError::Entry { index: found.index, source })?;
     let mut line = format!(
