@@ -12,7 +12,7 @@ use support::{Home, id, text};
 
 const MOBILE: &str = "13856781234";
 const IDCARD: &str = "11010519491231002X";
-const CARD: &str = "6222020200112345670";
+const CARD: &str = "6222020200112345679";
 
 /// A home with the policy of the template.
 fn home() -> Home {
@@ -89,7 +89,7 @@ fn the_table_of_the_document_holds() {
     record(&home, &[event(1, "DEBUG", "4711", MOBILE), event(2, "ERROR", "4711", MOBILE)]);
     let debug = stored(&home, 1);
     assert_eq!(debug["obj"]["phone"], "138****1234");
-    assert_eq!(debug["obj"]["note"], "card **** **** **** 5670, id 110105****1231002X");
+    assert_eq!(debug["obj"]["note"], "card **** **** **** 5679, id 110105****1231002X");
     assert_eq!(debug["ctx"]["ip"], "192.168.3.5");
     let error = stored(&home, 2);
     assert!(error["obj"]["phone"].as_str().unwrap().starts_with("sealed:1:"));

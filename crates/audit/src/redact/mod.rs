@@ -9,6 +9,7 @@ mod detect;
 mod explain;
 mod guard;
 mod mask;
+mod oracle;
 mod pass;
 mod pattern;
 mod policy;
@@ -18,6 +19,7 @@ pub use explain::{Explained, ExplainedField, explain, load};
 pub use policy::{Action, POLICY, Policy};
 
 pub(crate) use guard::Guard;
+pub(crate) use oracle::check as check_detectors;
 
 /// The field of `ctx` that names the policy. Only Custody writes it.
 pub(crate) const STAMP: &str = "redaction";

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use keystore::kek::KeyEncryptionKey;
 
-use super::hmac::HmacSm3;
+use gm::HmacSm3;
 
 use super::VaultError;
 use super::place::kek_of;

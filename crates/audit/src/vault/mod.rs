@@ -11,7 +11,6 @@ mod door;
 mod erase;
 mod error;
 mod frame;
-mod hmac;
 mod place;
 mod random;
 mod record;
@@ -26,7 +25,7 @@ pub use disclosure::holds as disclosure_holds;
 pub use erase::subject_commitment;
 pub use error::VaultError;
 pub use frame::VaultDamage;
-pub use place::{VAULT_CONFIG, default_kek_file};
+pub use place::{KekPlace, VAULT_CONFIG, default_kek_file, kek_place};
 pub use record::{Cipher, Hold, Queued, Subject};
 pub use sealed::{SEALED, SealedField, TOKEN};
 
@@ -44,4 +43,27 @@ pub(crate) fn damage(home: &std::path::Path) -> Result<Option<String>, crate::Au
         VaultError::Damaged(damage) => damage.to_string(),
         error => format!("vault/keys.vault: {error}"),
     }))
+}
+
+/// Panics when the reader of vaults breaks its own promises on these bytes.
+pub(crate) fn check_file(bytes: &[u8]) {
+    match frame::parse(bytes) {
+        Err(damage) => assert!(damage.bytes.start <= damage.bytes.end && !damage.why.is_empty()),
+        Ok(parts) => {
+            let header = parts.header.encode();
+            assert!(bytes.starts_with(&header));
+            let mut end = header.len();
+            for frame in &parts.frames {
+                assert_eq!(frame.start, end);
+                end = frame.end;
+            }
+            assert!(parts.end == end && end <= bytes.len());
+        }
+    }
+    if let Some(records) = record::Record::decode_all(bytes) {
+        let mut again = Vec::new();
+        records.iter().for_each(|record| record.encode(&mut again));
+        let twice = record::Record::decode_all(&again);
+        assert!(twice.is_some_and(|twice| twice == records));
+    }
 }

@@ -54,6 +54,32 @@ pub(crate) fn kek_of(home: &Path) -> Result<Box<dyn KeyEncryptionKey>, AuditErro
     Ok(Box::new(KekFile::new(file)))
 }
 
+/// Where the key-encryption key of a home is, and whether there is one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KekPlace {
+    /// For people.
+    pub place: String,
+    /// Whether it is in a token.
+    pub token: bool,
+    /// Whether there is a vault or a key.
+    pub exists: bool,
+}
+
+/// Looks for the key-encryption key of a home, without opening the vault.
+///
+/// # Errors
+/// When the place cannot be read; when there is a vault and no key.
+pub fn kek_place(home: &Path) -> Result<KekPlace, AuditError> {
+    let kek = kek_of(home)?;
+    let vault = super::store::path_in(home).exists();
+    let epochs = kek.epochs().map_err(VaultError::Kek)?;
+    if vault && epochs.is_empty() {
+        let missing = keystore::KeystoreError::NotFound { key: format!("in {}", kek.place()) };
+        return Err(VaultError::Kek(missing).into());
+    }
+    Ok(KekPlace { place: kek.place(), token: kek.in_token(), exists: vault || !epochs.is_empty() })
+}
+
 fn parse(text: &str) -> Result<Kek, String> {
     let config: Config = toml::from_str(text).map_err(|e| e.message().to_owned())?;
     if config.version != 1 {

@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::hmac::HmacSm3;
 use super::record::{Cipher, Id};
+use gm::HmacSm3;
 
 /// What a sealed value begins with.
 pub const SEALED: &str = "sealed:1:";

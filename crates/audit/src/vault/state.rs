@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::hmac::HmacSm3;
+use gm::HmacSm3;
 use zeroize::Zeroizing;
 
 use super::record::{Cipher, DataKey, Destroyed, Hold, Id, Queued, Record, Subject};

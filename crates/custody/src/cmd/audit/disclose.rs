@@ -17,7 +17,7 @@ use crate::recorder::failure;
 pub(crate) const HELP: &str = "\
 The disclosure holds the value, the salt that opens the commitment in the event, and the event's proof. Whoever gets it\n\
 checks it with the log's public key alone, and learns nothing about any other field. Disclosing is an event.\n\n\
-Examples:\n  $ custody audit disclose 5 ctx.phone --reason 'audit 2026-114' -o phone.disclosure.json\n  \
+Examples:\n  $ custody audit disclose 2 ctx.phone --reason 'audit 2026-114' -o phone.disclosure.json\n  \
 $ custody audit disclose --check phone.disclosure.json --key log.vkey";
 
 /// Arguments of `custody audit disclose`.

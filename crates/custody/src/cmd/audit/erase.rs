@@ -20,7 +20,7 @@ also not from an older copy of the vault. What a hold or the law still protects 
 date. The certificate is a DSSE envelope that verifies offline (`audit verify --certificate`). It names the subject,\n\
 and is not kept in the home: it is handed out once.\n\n\
 Examples:\n  $ custody audit erase --subject customer:4711 --reason 'request of 2026-11-20' --dry-run\n  \
-$ custody audit erase --subject customer:4711 --reason 'request of 2026-11-20' -o erasures\n  \
+$ custody audit erase --subject customer:4712 --reason 'request of 2026-11-21' -o erasures\n  \
 $ custody audit erase --due -o erasures";
 
 /// Arguments of `custody audit erase`.

@@ -35,7 +35,7 @@ enum Verb {
     },
     /// End a hold
     #[command(
-        after_help = "Examples:\n  $ custody audit hold release $(custody audit hold list --json | grep -o '\"id\":\"[0-9a-f]*' | head -n 1 | cut -c7-) --reason 'order lifted'"
+        after_help = "Examples:\n  $ custody audit hold list --json | cut -d'\"' -f6 | xargs custody audit hold release --reason done"
     )]
     Release {
         /// The hold, as `list` shows it

@@ -6,11 +6,12 @@ use audit::{Filter, Found};
 
 use super::super::Context;
 use super::keys::unexpected;
+use super::lines::{LineArgs, Page};
 use crate::failure::Outcome;
 use crate::recorder::failure;
 
 /// Prints what the filter finds, opened as far as its keys are there.
-pub(super) fn run(filter: &Filter, reason: &str, context: &Context) -> Outcome {
+pub(super) fn run(filter: &Filter, reason: &str, lines: &LineArgs, context: &Context) -> Outcome {
     let session = context.session()?;
     let mut indices = Vec::new();
     let mut sink = |found: Found| {
@@ -18,22 +19,16 @@ pub(super) fn run(filter: &Filter, reason: &str, context: &Context) -> Outcome {
         Ok(())
     };
     session.query(filter, &mut sink).map_err(failure)?;
+    let mut page = Page::new(context, lines);
     for indices in indices.chunks(MAX_REVEALED) {
         let call = VaultCall::Reveal { reason: reason.to_owned(), indices: indices.to_vec() };
-        match session.vault(&call).map_err(failure)? {
-            VaultAnswer::Revealed(shown) => {
-                shown.iter().try_for_each(|revealed| print(revealed, context))?;
-            }
+        let shown = match session.vault(&call).map_err(failure)? {
+            VaultAnswer::Revealed(shown) => shown,
             other => return Err(unexpected(&other)),
+        };
+        for Revealed { index, event, .. } in shown {
+            page.add(&Found { index, stored: event.into_bytes() }).map_err(failure)?;
         }
     }
-    Ok(())
-}
-
-fn print(revealed: &Revealed, context: &Context) -> Outcome {
-    if context.output.json {
-        return context.output.stream(&format!("{}\n", revealed.event));
-    }
-    let found = Found { index: revealed.index, stored: revealed.event.clone().into_bytes() };
-    context.output.stream(&super::query::line(&found).map_err(failure)?)
+    page.flush()
 }

@@ -14,7 +14,8 @@ use crate::recorder::failure;
 pub(crate) const HELP: &str = "\
 Reads the files only: every entry and tile of both trees (SHA-256 and SM3) against the signed checkpoint, and every\n\
 entry against the schema of events. Needs no owner and does not disturb one. Exit code 1 when anything differs.\n\n\
-Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint";
+Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint\n  \
+$ custody audit verify --certificate erasures/*.erasure.json --key log.vkey";
 
 /// Arguments of `custody audit verify`.
 #[derive(Args)]
