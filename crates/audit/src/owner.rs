@@ -1,6 +1,7 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::{
     Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
@@ -10,6 +11,7 @@ use ledger::{Log, Recovery, Ticket};
 
 use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
+use crate::index::Index;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
 use crate::refusals::Refusals;
@@ -18,6 +20,8 @@ use crate::window::{Place, WINDOW, Window};
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    /// Which entries a condition can mean.
+    pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
     refusals: Refusals,
     sequence: Mutex<Sequence>,
@@ -70,11 +74,17 @@ enum Item {
 }
 
 impl Owner {
-    pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
+    pub(crate) fn new(
+        home: &Path,
+        log: Log,
+        recovery: &Recovery,
+        catalogue: Catalogue,
+    ) -> Result<Self, AuditError> {
         let opening = opening_fact(OPENED, &log, recovery);
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),

@@ -10,6 +10,7 @@ pub mod ecdsa;
 pub mod ed25519;
 pub mod keys;
 pub mod note;
+pub mod sm2;
 pub mod rsa;
 
 mod error;
@@ -20,6 +21,7 @@ pub mod fuzzing;
 pub use ecdsa::{EcdsaSigner, EcdsaVerifier};
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
+pub use sm2::{Sm2Signer, Sm2Verifier};
 pub use rsa::{RsaSigner, RsaVerifier};
 
 /// The signature algorithms that Custody knows by name.
