@@ -18,9 +18,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+mod lanes;
 pub mod sm3;
 mod sm4;
 
+pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad};
 pub use sm3::Sm3;
 pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
 
