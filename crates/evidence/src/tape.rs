@@ -2,23 +2,22 @@
 //! and what is decoded is what was hashed.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use gm::DualDigest;
 use seal::{Container, Format};
 
 use crate::Progress;
-use crate::blocks::BlockHasher;
 use crate::error::EvidenceError;
 use crate::source::ReadAt;
-
-const BUFFER: usize = 256 * 1024;
+use crate::whole::Whole;
 
 pub(crate) struct Tape<'a> {
     source: &'a dyn ReadAt,
     name: &'a str,
     progress: Progress<'a>,
-    hasher: BlockHasher,
-    buffer: Vec<u8>,
+    hasher: Whole,
+    buffer: Arc<Vec<u8>>,
     at: usize,
     filled: usize,
     /// The source's offset behind the buffer.
@@ -32,8 +31,8 @@ impl<'a> Tape<'a> {
         sealed: Option<(u64, u64)>,
         progress: Progress<'a>,
     ) -> Self {
-        let hasher = BlockHasher::new(source.size(), sealed);
-        Self { source, name, progress, hasher, buffer: vec![0; BUFFER], at: 0, filled: 0, offset: 0 }
+        let hasher = Whole::new(source.size(), sealed);
+        Self { source, name, progress, hasher, buffer: Arc::default(), at: 0, filled: 0, offset: 0 }
     }
 
     /// Where the next byte stands.
@@ -63,8 +62,10 @@ impl<'a> Tape<'a> {
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        self.buffer = Arc::default(); // so that it can be used again
+        let mut buffer = self.hasher.buffer();
         let count = loop {
-            match self.source.read_at(&mut self.buffer, self.offset) {
+            match self.source.read_at(&mut buffer, self.offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     return Err(EvidenceError::Read { path: self.name.to_owned(), source }.into_io());
@@ -72,7 +73,7 @@ impl<'a> Tape<'a> {
                 Ok(count) => break count,
             }
         };
-        self.hasher.update(&self.buffer[..count]);
+        self.buffer = self.hasher.update(buffer, count);
         self.at = 0;
         self.filled = count;
         self.offset += count as u64;
