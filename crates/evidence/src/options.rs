@@ -68,6 +68,16 @@ impl Options {
         Self { limits, form, exclude, tolerant: true, sealed_container, entries_only: false, threads: 0 }
     }
 
+    /// The same for a comparison of entries alone: an archive stands for what it would unpack to.
+    #[must_use]
+    pub fn for_entries(seal: &seal::Seal, limits: Limits) -> Self {
+        let whole = Self::for_comparison(seal, limits);
+        match seal.subject() {
+            seal::Subject::File => whole,
+            _ => Self { form: Form::Detect, sealed_container: None, entries_only: true, ..whole },
+        }
+    }
+
     pub(crate) fn workers(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),

@@ -9,6 +9,7 @@ use seal::{Container, Format};
 
 use crate::Progress;
 use crate::error::EvidenceError;
+use crate::options::Options;
 use crate::source::ReadAt;
 use crate::whole::Whole;
 
@@ -28,10 +29,13 @@ impl<'a> Tape<'a> {
     pub(crate) fn new(
         source: &'a dyn ReadAt,
         name: &'a str,
-        sealed: Option<(u64, u64)>,
+        options: &Options,
         progress: Progress<'a>,
     ) -> Self {
-        let hasher = Whole::new(source.size(), sealed);
+        let hasher = match options.entries_only {
+            true => Whole::unhashed(),
+            false => Whole::new(source.size(), options.sealed_container),
+        };
         Self { source, name, progress, hasher, buffer: Arc::default(), at: 0, filled: 0, offset: 0 }
     }
 
@@ -55,8 +59,8 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    /// Reads the rest and gives the digests.
-    pub(crate) fn finish(mut self, format: Format) -> Result<(DualDigest, Container), EvidenceError> {
+    /// Reads the rest and gives the digests, unless only entries count.
+    pub(crate) fn finish(mut self, format: Format) -> Result<Option<(DualDigest, Container)>, EvidenceError> {
         self.skip_to(u64::MAX)?;
         Ok(self.hasher.finish(format))
     }

@@ -29,8 +29,13 @@ pub(crate) struct Whole {
 }
 
 enum Hashers {
+    /// Nobody wants to know.
+    None,
     Here(Box<(BlockHasher, Sm3)>),
-    Threads { sha256: Thread<BlockHasher>, sm3: Thread<Sm3> },
+    Threads {
+        sha256: Thread<BlockHasher>,
+        sm3: Thread<Sm3>,
+    },
 }
 
 /// A thread that takes buffers until the sender is gone.
@@ -64,6 +69,11 @@ impl Whole {
         Self { hashers, buffers: Vec::new() }
     }
 
+    /// Hands out buffers and hashes nothing.
+    pub(crate) fn unhashed() -> Self {
+        Self { hashers: Hashers::None, buffers: Vec::new() }
+    }
+
     /// A buffer to read into: one that no thread looks at any more.
     pub(crate) fn buffer(&mut self) -> Vec<u8> {
         let free = self.buffers.iter_mut().find_map(|shared| Arc::get_mut(shared).map(std::mem::take));
@@ -75,6 +85,7 @@ impl Whole {
     pub(crate) fn update(&mut self, buffer: Vec<u8>, filled: usize) -> Shared {
         let shared = Arc::new(buffer);
         match &mut self.hashers {
+            Hashers::None => {}
             Hashers::Here(hashers) => {
                 hashers.0.update(&shared[..filled]);
                 hashers.1.update(&shared[..filled]);
@@ -89,13 +100,15 @@ impl Whole {
         shared
     }
 
-    pub(crate) fn finish(self, format: Format) -> (DualDigest, Container) {
+    /// The digests, where they were wanted.
+    pub(crate) fn finish(self, format: Format) -> Option<(DualDigest, Container)> {
         let (blocks, sm3) = match self.hashers {
+            Hashers::None => return None,
             Hashers::Here(hashers) => *hashers,
             Hashers::Threads { sha256, sm3 } => (sha256.finish(), sm3.finish()),
         };
         let (sha256, container) = blocks.finish(format);
-        (DualDigest { sha256, sm3: sm3.finalize() }, container)
+        Some((DualDigest { sha256, sm3: sm3.finalize() }, container))
     }
 }
 
@@ -132,7 +145,7 @@ mod tests {
                 assert_eq!(&shared[..piece.len()], piece);
             }
             assert!(whole.buffers.len() <= 2 * WAITING + 4, "{} buffers", whole.buffers.len());
-            whole.finish(Format::Zip)
+            whole.finish(Format::Zip).unwrap()
         });
         assert_eq!(found[0], found[1]);
         assert_eq!(found[0].0, gm::Dual::digest(&bytes));
