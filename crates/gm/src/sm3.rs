@@ -45,6 +45,15 @@ pub struct Sm3 {
     length: u64,
 }
 
+/// Wiped where what was hashed is a secret; the hasher is then as good as new.
+impl zeroize::Zeroize for Sm3 {
+    fn zeroize(&mut self) {
+        self.state.zeroize();
+        self.partial.zeroize();
+        *self = Self::default();
+    }
+}
+
 impl Default for Sm3 {
     fn default() -> Self {
         Self { state: IV, partial: [0; BLOCK], filled: 0, length: 0 }
