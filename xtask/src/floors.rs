@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tlog", 1),
     ("signing", 1),
     ("gobinary", 1),
+    ("codeintegrity", 1),
     ("ledger", 2),
     ("keystore", 2),
     ("seal", 2),
