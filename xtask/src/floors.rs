@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ledger", 2),
     ("keystore", 2),
     ("seal", 2),
+    ("shmring", 2),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),
