@@ -26,8 +26,10 @@ mod proof;
 mod query;
 mod reads;
 mod refusals;
+pub mod ring;
 mod session;
 mod socket;
+mod traces;
 mod verify;
 mod window;
 
@@ -45,5 +47,6 @@ pub use pending::{Pending, Receipt, Verdict};
 pub use proof::{Proof, Selector, Status};
 pub use query::{Filter, Found};
 pub use session::{Recorder, Session, open};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

@@ -13,6 +13,8 @@ use crate::error::AuditError;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
 use crate::refusals::Refusals;
+use crate::ring::Rings;
+use crate::traces::Traces;
 use crate::window::{Place, WINDOW, Window};
 
 pub(crate) struct Owner {
@@ -21,6 +23,8 @@ pub(crate) struct Owner {
     catalogue: Catalogue,
     refusals: Refusals,
     sequence: Mutex<Sequence>,
+    pub(crate) traces: Traces,
+    pub(crate) rings: Rings,
 }
 
 const OPENED: &str = "LEDGER.OPENED";
@@ -78,6 +82,8 @@ impl Owner {
             catalogue,
             refusals: Refusals::default(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
+            traces: Traces::default(),
+            rings: Rings::default(),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -97,10 +103,11 @@ impl Owner {
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
     /// the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
-        let facts = self.refusals.take();
+        let mut facts = self.refusals.take();
+        facts.extend(self.rings.losses());
         if !facts.is_empty() {
             let _ = self.record(facts);
         }
@@ -112,7 +119,11 @@ impl Owner {
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
         }
-        self.sequence(admitted)
+        let traces =
+            self.traces.of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf)| leaf.as_slice()));
+        let submitted = self.sequence(admitted)?;
+        self.traces.note(traces);
+        Ok(submitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.

@@ -22,7 +22,7 @@ struct Shared {
 pub fn consume(memory: Memory) -> Result<(Reader, Settler), RingError> {
     let line = &memory.header().consumer.0;
     let (settled, refused) = (line.settled.load(Ordering::Acquire), line.refused.load(Ordering::Relaxed));
-    let dropped = memory.header().producer.0.dropped.load(Ordering::Relaxed);
+    let dropped = line.noticed.load(Ordering::Relaxed);
     let shared = Arc::new(Shared { memory, settled: AtomicU64::new(settled) });
     let reader = Reader { shared: Arc::clone(&shared), read: settled, dropped, record: Vec::new() };
     reader.available()?;
@@ -46,19 +46,18 @@ pub struct Settler {
     refused: u64,
 }
 
-/// What one [`Reader::drain`] came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Drained {
-    /// Records that were given.
-    pub records: usize,
-    /// Records whose checksum does not fit: they were passed over.
-    pub damaged: usize,
-    /// Everything before this position was read.
-    pub position: u64,
+/// One record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record<'r> {
+    /// Its content; nothing when its checksum does not fit. It is a copy: the producer cannot change it any more.
+    pub content: Option<&'r [u8]>,
+    /// Where it ends: the position to settle.
+    pub end: u64,
 }
 
 impl Reader {
-    /// Gives `take` the records that are there, until `records` of them or about `bytes` were given.
+    /// Gives `take` the records that are there, until `records` of them or about `bytes` were given. Answers how many
+    /// there were.
     ///
     /// # Errors
     /// [`RingError::Broken`]: the producer wrote what no ring can hold. What was given before is good.
@@ -66,45 +65,37 @@ impl Reader {
         &mut self,
         records: usize,
         bytes: usize,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<Drained, RingError> {
-        let mut drained = Drained { position: self.read, ..Drained::default() };
-        let mut available = self.available()?;
-        let mut given = 0;
-        while available > 0 && drained.records < records && given < bytes {
-            let length = self.copy_next(available)?;
-            match length {
-                Some(length) => {
-                    take(&self.record);
-                    drained.records += 1;
-                    given += length;
-                }
-                None => drained.damaged += 1,
-            }
-            available -= self.read - drained.position;
-            drained.position = self.read;
+        mut take: impl FnMut(Record<'_>),
+    ) -> Result<usize, RingError> {
+        let end = self.read + self.available()?;
+        let begin = self.read;
+        let mut count = 0;
+        while self.read < end && count < records && self.read - begin < bytes as u64 {
+            let sound = self.copy_next(end)?;
+            take(Record { content: sound.then_some(self.record.as_slice()), end: self.read });
+            count += 1;
         }
-        Ok(drained)
+        Ok(count)
     }
 
-    /// Copies the next record out and passes it; nothing when its checksum does not fit.
-    fn copy_next(&mut self, available: u64) -> Result<Option<usize>, RingError> {
+    /// Copies the next record out and passes it; says whether its checksum fits.
+    fn copy_next(&mut self, end: u64) -> Result<bool, RingError> {
         let data = self.shared.memory.data();
         let frame = data.read_frame(self.read);
         if frame.position != self.read {
             return Err(self.broken("a frame names another place"));
         }
-        let room = room(frame.length);
         let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
         if length == 0 || length > MAX_RECORD {
             return Err(self.broken("a record is empty or too long"));
         }
-        if room > available {
+        let room = room(frame.length);
+        if room > end - self.read {
             return Err(self.broken("a record ends behind the producer's cursor"));
         }
         data.copy_out(self.read + FRAME, length, &mut self.record);
         self.read += room;
-        Ok((checksum(&self.record) == frame.sum).then_some(length))
+        Ok(checksum(&self.record) == frame.sum)
     }
 
     /// Bytes between what was read and the producer's cursor.
@@ -114,7 +105,8 @@ impl Reader {
         match head.checked_sub(self.read) {
             // The room between `settled` and `read` is not the producer's yet, so `head` cannot be further.
             Some(ahead)
-                if head - self.shared.settled.load(Ordering::Acquire) <= self.shared.memory.capacity()
+                if head.saturating_sub(self.shared.settled.load(Ordering::Acquire))
+                    <= self.shared.memory.capacity()
                     && ahead.is_multiple_of(ALIGN) =>
             {
                 Ok(ahead)
@@ -127,11 +119,18 @@ impl Reader {
         RingError::Broken { position: self.read, why }
     }
 
-    /// Records that the producer let go since this was last asked: its own word, of which the reader takes what grows.
+    /// Bytes that the ring has room for.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shared.memory.capacity()
+    }
+
+    /// Records that the producer let go since this was last asked, by this consumer or those before it: its own word, of which the reader takes what grows.
     pub fn newly_dropped(&mut self) -> u64 {
         let now = self.shared.memory.header().producer.0.dropped.load(Ordering::Relaxed);
         let new = now.saturating_sub(self.dropped);
         self.dropped = now.max(self.dropped);
+        self.shared.memory.header().consumer.0.noticed.store(self.dropped, Ordering::Relaxed);
         new
     }
 
@@ -150,6 +149,12 @@ impl Reader {
 }
 
 impl Settler {
+    /// How many records were refused so far, by this consumer and those before it.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Gives the room before `position` back and wakes whoever waits for it. `position` must be one that the reader came
     /// to; one behind the last does nothing. `refused` of the records in it were not kept, whatever the reason.
     pub fn settle(&mut self, position: u64, refused: u64) {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use crate::layout::{HEADER, room};
+use crate::layout::HEADER;
 use crate::{MAX_RECORD, MIN_CAPACITY, Memory, RingError, consume};
 
 /// Where `data` is put: over the header's lines, and over the beginning and the end of the records.
@@ -19,20 +19,17 @@ pub fn memory(data: &[u8]) {
     let Some((&every, data)) = data.split_first() else { return };
     write(&file, data);
     let Ok((mut reader, mut settler)) = consume(memory) else { return };
-    let mut position = None;
+    let mut position = 0;
     for turn in 0u8..32 {
-        let mut given = 0u64;
+        let begin = position;
         let drained = reader.drain(64, 1 << 16, |record| {
-            assert!(!record.is_empty() && record.len() <= MAX_RECORD);
-            given += room(u32::try_from(record.len()).unwrap_or(u32::MAX));
+            assert!(record.content.is_none_or(|content| !content.is_empty() && content.len() <= MAX_RECORD));
+            assert!(record.end > position || position == 0, "no step back");
+            position = record.end;
         });
+        assert!(begin == 0 || position - begin <= MIN_CAPACITY, "more was read than there is room for");
         match drained {
-            Ok(drained) => {
-                assert!(given <= MIN_CAPACITY, "more was read than there is room for");
-                assert!(position.is_none_or(|before| before <= drained.position));
-                position = Some(drained.position);
-                settler.settle(drained.position, 0);
-            }
+            Ok(_) => settler.settle(position, 0),
             Err(RingError::Broken { .. }) => {}
             Err(other) => panic!("{other}"),
         }

@@ -64,6 +64,8 @@ pub(crate) struct ConsumerLine {
     pub(crate) settled: AtomicU64,
     /// Settled records that were refused.
     pub(crate) refused: AtomicU64,
+    /// Dropped records that were noticed: so that what is dropped while there is no consumer is noticed by the next.
+    pub(crate) noticed: AtomicU64,
 }
 
 /// Wakes the consumer.

@@ -23,9 +23,9 @@
 //! let mut producer = Producer::new(Memory::adopt(&file)?)?; // elsewhere, over a socket
 //! let end = producer.push(b"a record")?;
 //! let mut read = Vec::new();
-//! let position = reader.drain(10, 1 << 20, |record| read.push(record.to_vec()))?.position;
-//! assert_eq!((read, position), (vec![b"a record".to_vec()], end));
-//! settler.settle(position, 0);
+//! reader.drain(10, 1 << 20, |record| read.push((record.content.map(<[u8]>::to_vec), record.end)))?;
+//! assert_eq!(read, [(Some(b"a record".to_vec()), end)]);
+//! settler.settle(end, 0);
 //! assert!(producer.settled() >= end);
 //! # }
 //! # Ok::<(), shmring::RingError>(())
@@ -49,7 +49,7 @@ pub use error::RingError;
 pub use layout::{MAX_CAPACITY, MAX_RECORD, MIN_CAPACITY};
 
 #[cfg(target_os = "linux")]
-pub use consumer::{Drained, Reader, Settler, consume};
+pub use consumer::{Reader, Record, Settler, consume};
 #[cfg(target_os = "linux")]
 pub use producer::{Producer, Push};
 #[cfg(target_os = "linux")]
