@@ -8,6 +8,7 @@
 pub mod dsse;
 pub mod ed25519;
 pub mod note;
+pub mod sm2;
 
 mod error;
 
@@ -16,6 +17,7 @@ pub mod fuzzing;
 
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
+pub use sm2::{Sm2Signer, Sm2Verifier};
 
 /// The signature algorithms that Custody knows by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
