@@ -35,15 +35,19 @@ mod reader;
 mod reads;
 pub mod redact;
 mod refusals;
+pub mod ring;
 mod session;
 mod socket;
 mod tap;
+mod traces;
 pub mod vault;
 mod verify;
 mod window;
 
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod measuring;
 
 pub use bench::{Bench, BenchReport, bench};
 pub use caller::{Caller, Via};
@@ -62,5 +66,6 @@ pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
 pub use tap::{Note, Tap};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

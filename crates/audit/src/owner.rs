@@ -18,7 +18,9 @@ use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
 use crate::redact::Guard;
 use crate::refusals::Refusals;
+use crate::ring::Rings;
 use crate::tap::{Note, Tap};
+use crate::traces::Traces;
 use crate::window::{Place, WINDOW, Window};
 
 pub(crate) struct Owner {
@@ -32,6 +34,8 @@ pub(crate) struct Owner {
     pub(crate) meter: Meter,
     pub(crate) tap: OnceLock<Arc<dyn Tap>>,
     sequence: Mutex<Sequence>,
+    pub(crate) traces: Traces,
+    pub(crate) rings: Rings,
 }
 
 const OPENED: &str = "LEDGER.OPENED";
@@ -101,6 +105,8 @@ impl Owner {
             meter: Meter::default(),
             tap: OnceLock::new(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
+            traces: Traces::default(),
+            rings: Rings::default(),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -125,10 +131,11 @@ impl Owner {
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
     /// the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
-        let facts = self.refusals.take();
+        let mut facts = self.refusals.take();
+        facts.extend(self.rings.losses());
         if !facts.is_empty() {
             let _ = self.record(facts);
         }
@@ -144,16 +151,18 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
-        if self.guard.policy().is_some() {
-            self.prepare_vault()?;
-        }
-        self.guard.settle()?; // a leaf must not be durable before the key that opens it is
-        self.sequence(admitted)
+        let traces = self
+            .traces
+            .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
+        let submitted = self.sequence(admitted)?;
+        self.traces.note(traces);
+        Ok(submitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.
     pub(crate) fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let since = Instant::now();
+        self.guard.settle()?; // a leaf must not be durable before the key that opens it is
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
         let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
@@ -206,9 +215,9 @@ impl Owner {
     fn admit(&self, offered: &[u8], peer: &Peer, own: bool) -> Admitted {
         let mut event = admit(offered, &self.catalogue)?;
         if own {
-            self.guard.stamp(&mut event)
+            self.guard.stamp(&mut event);
         } else {
-            self.guard.protect(&mut event)?
+            self.guard.protect(&mut event, || self.prepare_vault())?;
         }
         peer.sign(&mut event);
         let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction

@@ -336,3 +336,23 @@ fn without_the_key_encryption_key_nothing_is_stored_in_clear() {
     let said = home.run_with(&["audit", "record"], lines.as_bytes(), 1);
     assert!(text(&said.stderr).contains("and no vault"), "{}", text(&said.stderr));
 }
+
+#[test]
+fn an_anonymised_export_names_nobody() {
+    let home = home();
+    record(&home, &[event(1, "DEBUG", "4711", MOBILE), event(2, "ERROR", "4711", MOBILE)]);
+    let export = || {
+        let output = home.run(&["audit", "redact", "--anonymise", "--act", "PAYMENT."], 0);
+        lines_of(&output.stdout)
+    };
+    let (first, second) = (export(), export());
+    assert_eq!(first[0]["ts"], "2026-11-01T00:00:00.000000000Z");
+    assert_eq!(first[0]["ctx"]["ip"], "192.168.3.0");
+    assert_eq!(first[1]["obj"]["phone"], "sealed");
+    assert_eq!(first[0]["sub"]["customer"], first[1]["sub"]["customer"], "within one export they match");
+    assert_ne!(first[0]["sub"]["customer"], second[0]["sub"]["customer"], "and between two they do not");
+    let text = format!("{first:?}");
+    assert!(!text.contains("4711") && !text.contains(&id(1)) && !text.contains("peer."), "{text}");
+    let exports = home.run(&["--json", "audit", "query", "--act", "AUDIT.EXPORTED"], 0);
+    assert_eq!(lines_of(&exports.stdout).len(), 2);
+}

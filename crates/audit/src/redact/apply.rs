@@ -54,7 +54,7 @@ pub(crate) fn protect<'a>(
 }
 
 /// Whether `name` stands in the place of an address by the schema's rule.
-fn is_address(name: &str) -> bool {
+pub(super) fn is_address(name: &str) -> bool {
     let stem = name.strip_suffix("_address").unwrap_or(name);
     stem.strip_suffix("ip").is_some_and(|front| front.is_empty() || front.ends_with(['.', '_', '-']))
 }

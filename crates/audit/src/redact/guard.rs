@@ -58,16 +58,23 @@ impl Guard {
         self.pass.as_ref().map(|pass| &pass.policy)
     }
 
-    /// Replaces what is personal in an event that a caller offered.
-    pub(crate) fn protect<'a>(&'a self, event: &mut Event<'a>) -> Result<(), InvalidComplianceEvent> {
+    /// Replaces what is personal in an event that a caller offered. `prepare` makes the vault fit for use, once.
+    pub(crate) fn protect<'a>(
+        &'a self,
+        event: &mut Event<'a>,
+        prepare: impl FnOnce() -> Result<(), AuditError>,
+    ) -> Result<(), InvalidComplianceEvent> {
         if event.ctx.get(STAMP).is_some() {
             let message = "is written by Custody: it names the policy";
             return self.refused(fault(Section::Ctx, STAMP, Rule::Reserved, message));
         }
-        match &self.pass {
-            None => Ok(()),
-            Some(pass) => apply::protect(pass, self, event).or_else(|why| self.refused(why)),
+        let Some(pass) = &self.pass else { return Ok(()) };
+        if pass.needs_vault
+            && let Err(error) = prepare()
+        {
+            return self.refused(error.into());
         }
+        apply::protect(pass, self, event).or_else(|why| self.refused(why))
     }
 
     /// Names the policy in an event of Custody's own, which holds nothing personal.

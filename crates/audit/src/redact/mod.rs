@@ -4,6 +4,7 @@
 //! and hash stand in every event that was admitted under it (`ctx.redaction`), and its text is kept in
 //! `redaction/<sha256>.toml`, so that it can be proved which rule was applied.
 
+mod anonymise;
 mod apply;
 mod detect;
 mod explain;
@@ -14,6 +15,7 @@ mod pass;
 mod pattern;
 mod policy;
 
+pub use anonymise::Anonymiser;
 pub use detect::Kind;
 pub use explain::{Explained, ExplainedField, explain, load};
 pub use policy::{Action, POLICY, Policy};

@@ -46,6 +46,8 @@ pub(crate) struct Pass {
     kinds: Kinds,
     by_kind: [Option<usize>; 5],
     patterns: Vec<usize>,
+    /// Whether any rule seals or makes tokens.
+    pub(crate) needs_vault: bool,
 }
 
 impl Pass {
@@ -72,7 +74,8 @@ impl Pass {
                 None => {}
             }
         }
-        Self { policy, by_length, kinds, by_kind, patterns }
+        let needs_vault = policy.needs_vault();
+        Self { policy, by_length, kinds, by_kind, patterns, needs_vault }
     }
 
     /// Everything that the policy finds in an event.

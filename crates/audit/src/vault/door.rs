@@ -125,7 +125,8 @@ impl Door {
 
     /// Whether the caller is the first, who has to make good what a crash or a restored copy left.
     pub(crate) fn begin_repair(&self) -> bool {
-        !self.repaired.swap(true, Ordering::SeqCst)
+        // The load keeps the cache line shared: this is asked for every event.
+        !self.repaired.load(Ordering::Acquire) && !self.repaired.swap(true, Ordering::AcqRel)
     }
 
     /// The key-encryption key, whether there is a vault or not.

@@ -31,7 +31,7 @@ pub use sealed::{SEALED, SealedField, TOKEN};
 
 pub(crate) use door::{Door, Live, Need, Sealer};
 pub(crate) use random::Random;
-pub(crate) use sealed::{Fresh, Place};
+pub(crate) use sealed::{Fresh, Place, pseudonym};
 
 /// What is wrong with the vault of a home, if it has one: by its checksums, and where its key-encryption key can be had,
 /// by its tags too.

@@ -155,6 +155,11 @@ pub(crate) fn token_code(key: &HmacSm3, label: &str, value: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hmac.finalize()[..TOKEN_BYTES])
 }
 
+/// A name that stands for a subject under a key that nobody keeps.
+pub(crate) fn pseudonym(key: &HmacSm3, kind: &str, id: &str) -> String {
+    format!("anon:{}", token_code(key, kind, id))
+}
+
 impl SealedField {
     /// Takes a sealed text apart; nothing when it is none.
     #[must_use]

@@ -3,7 +3,9 @@
 use std::io::Read as _;
 
 use audit::redact::{self, Explained};
+use audit::{Filter, Found};
 use clap::{ArgGroup, Args};
+use event::Fact;
 
 use super::super::Context;
 use crate::failure::{Failure, Outcome};
@@ -12,7 +14,8 @@ use crate::recorder::failure;
 pub(crate) const HELP: &str = "\
 The policy is `redaction.toml` in the home (docs/formats/redaction.md). It takes effect when the home is opened next.\n\n\
 Examples:\n  $ custody audit redact --template > redaction.toml\n  \
-$ head -n 1 events.jsonl | custody audit redact --explain --policy redaction.toml";
+$ head -n 1 events.jsonl | custody audit redact --explain --policy redaction.toml\n  \
+$ custody audit redact --anonymise --act AUTH. > logins.jsonl";
 
 /// Arguments of `custody audit redact`.
 #[derive(Args)]
@@ -24,6 +27,12 @@ pub(crate) struct RedactArgs {
     /// Print a policy to begin with
     #[arg(long, group = "what")]
     template: bool,
+    /// Print recorded events in a coarser form, for export: months, networks, pseudonyms of this export alone
+    #[arg(long, group = "what")]
+    anonymise: bool,
+    /// With --anonymise: the action begins with this
+    #[arg(long, value_name = "PREFIX", requires = "anonymise")]
+    act: Option<String>,
     /// With --explain: this policy instead of the home's
     #[arg(long, value_name = "FILE", requires = "explain")]
     policy: Option<std::path::PathBuf>,
@@ -33,6 +42,9 @@ pub(crate) struct RedactArgs {
 pub(crate) fn run(args: &RedactArgs, context: &Context) -> Outcome {
     if args.template {
         return context.output.text(redact::TEMPLATE);
+    }
+    if args.anonymise {
+        return anonymise(args, context);
     }
     let policy = match &args.policy {
         Some(file) => {
@@ -55,6 +67,29 @@ pub(crate) fn run(args: &RedactArgs, context: &Context) -> Outcome {
     };
     let explained = redact::explain(policy, &catalogue, &offered).map_err(failure)?;
     context.output.show(&explained, text)
+}
+
+/// Prints what is recorded, made coarser. The ledger says before that it was exported.
+fn anonymise(args: &RedactArgs, context: &Context) -> Outcome {
+    let session = context.session()?;
+    let end = session.status().map_err(failure)?.durable;
+    let fact = Fact::new("AUDIT.EXPORTED").subject("svc", "custody").context("form", "anonymised");
+    let fact = fact.context("before_index", end.to_string());
+    context.record(match &args.act {
+        Some(act) => fact.context("act", act.clone()),
+        None => fact,
+    })?;
+    let mut anonymiser = redact::Anonymiser::new().map_err(failure)?;
+    let filter = Filter { act: args.act.clone(), to: Some(end), ..Filter::default() };
+    let mut page = String::new();
+    let mut sink = |found: Found| {
+        let coarse = anonymiser.coarsen(found.index, &found.stored)?;
+        page.push_str(&String::from_utf8_lossy(&coarse));
+        page.push('\n');
+        Ok(())
+    };
+    session.query(&filter, &mut sink).map_err(failure)?;
+    context.output.stream(&page)
 }
 
 fn text(explained: &Explained) -> String {
