@@ -1,3 +1,5 @@
+//go:build !linux
+
 package custody
 
 // way is a durable way of recording that the tests go.
