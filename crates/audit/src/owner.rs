@@ -141,8 +141,9 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
-        let traces =
-            self.traces.of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf)| leaf.as_slice()));
+        let traces = self
+            .traces
+            .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
         let submitted = self.sequence(admitted)?;
         self.traces.note(traces);
         Ok(submitted)
