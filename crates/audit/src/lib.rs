@@ -7,8 +7,7 @@
 //! Acknowledged means durable: a [`Receipt`] exists only for an event that a sync has covered. A repeated `id`
 //! among the newest [`WINDOW`] events is acknowledged once, with the same receipt.
 //!
-//! What it does not do: it seals no personal fields, sends nothing to sinks, and keeps no index; a query reads the
-//! ledger from one end.
+//! What it does not do: it seals no personal fields, and sends nothing to sinks.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
@@ -19,6 +18,7 @@ mod clock;
 mod error;
 mod files;
 mod home;
+mod index;
 pub mod intake;
 mod keys;
 mod metrics;
@@ -28,6 +28,7 @@ mod peer;
 mod pending;
 mod proof;
 mod query;
+mod reader;
 mod reads;
 mod refusals;
 mod session;
@@ -53,6 +54,7 @@ pub use owning::own;
 pub use pending::{Pending, Receipt, Verdict};
 pub use proof::{Proof, Selector, Status};
 pub use query::{Filter, Found};
+pub use reader::Reader;
 pub use session::{Recorder, Session, open};
 pub use tap::{Note, Tap};
 pub use verify::{Verification, verify};

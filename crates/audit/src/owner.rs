@@ -1,5 +1,6 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use ledger::{Log, Recovery, Ticket};
 
 use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
+use crate::index::Index;
 use crate::metrics::Meter;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
@@ -21,6 +23,8 @@ use crate::window::{Place, WINDOW, Window};
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    /// Which entries a condition can mean.
+    pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
     refusals: Refusals,
     pub(crate) meter: Meter,
@@ -76,11 +80,17 @@ enum Item {
 }
 
 impl Owner {
-    pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
+    pub(crate) fn new(
+        home: &Path,
+        log: Log,
+        recovery: &Recovery,
+        catalogue: Catalogue,
+    ) -> Result<Self, AuditError> {
         let opening = opening_fact(OPENED, &log, recovery);
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
             meter: Meter::default(),

@@ -8,11 +8,11 @@ use event::Fact;
 use ledger::{LedgerError, Log, Options};
 
 use crate::clock::documents;
+use crate::index::Keeper;
 use crate::owner::Owner;
 use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
-use crate::query::{Filter, Found};
-use crate::reads::Sink;
+use crate::query::{Filter, Found, Sink};
 use crate::socket::{Client, Server};
 use crate::{AuditError, LogKeys, load_catalogue};
 
@@ -51,12 +51,14 @@ enum Role {
 /// What the owner holds, in the order in which it is let go: no more requests, then the ledger.
 pub(crate) struct Owned {
     server: Mutex<Server>,
+    keeper: Mutex<Keeper>,
     pub(crate) owner: Arc<Owner>,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
         self.server.get_mut().unwrap_or_else(PoisonError::into_inner).stop();
+        self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner).stop();
         self.owner.record_refusals();
     }
 }
@@ -92,9 +94,12 @@ pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
     let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
-    let owner = Arc::new(Owner::new(log, &recovery, catalogue)?);
+    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue)?);
     let server = Mutex::new(Server::start(home, &owner)?);
-    Ok(Owned { server, owner })
+    let kept = Arc::clone(&owner);
+    let keeper = Keeper::start(&owner.index, move |run| run(&kept.log));
+    let keeper = Mutex::new(keeper.map_err(|e| AuditError::io("start a thread for", home, e))?);
+    Ok(Owned { server, keeper, owner })
 }
 
 impl Session {
