@@ -25,7 +25,12 @@ pub(crate) struct Meter {
     waits: [AtomicU64; WAIT_BOUNDS_US.len() + 1],
     waited_us: AtomicU64,
     failed: AtomicU64,
+    outside: AtomicU64,
+    drops: Mutex<BTreeMap<String, u64>>,
 }
+
+/// Producers whose drops are counted apart; the rest is counted together.
+const MAX_PRODUCERS: usize = 256;
 
 impl Meter {
     pub(crate) fn accepted(&self, events: u64, bytes: u64) {
@@ -53,6 +58,19 @@ impl Meter {
         self.waited_us.fetch_add(us, Ordering::Relaxed);
     }
 
+    /// Admitted events came from another process.
+    pub(crate) fn came_from_outside(&self, events: u64) {
+        self.outside.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// A producer dropped events.
+    pub(crate) fn dropped(&self, producer: &str, events: u64) {
+        let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
+        let apart = drops.len() < MAX_PRODUCERS || drops.contains_key(producer);
+        let name = if apart { producer.chars().take(128).collect() } else { "others".to_owned() };
+        *drops.entry(name).or_default() += events;
+    }
+
     /// A batch could not be stored.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -69,6 +87,8 @@ impl Meter {
             waits: self.waits.iter().map(of).collect(),
             waited_us: of(&self.waited_us),
             failed_batches: of(&self.failed),
+            outside: of(&self.outside),
+            drops: self.drops.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ..Metrics::default()
         }
     }
@@ -93,6 +113,8 @@ pub struct Metrics {
     pub waited_us: u64,
     /// Batches that could not be stored.
     pub failed_batches: u64,
+    /// Admitted events that other processes offered.
+    pub outside: u64,
     /// Events with an index, durable or not.
     pub size: u64,
     /// Durable events.

@@ -126,6 +126,11 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        self.sequence(self.admit_all(offered, peer))
+    }
+
+    /// Admits a batch that comes from a peer. Refusals are counted.
+    pub(crate) fn admit_all(&self, offered: &[Vec<u8>], peer: &Peer) -> Vec<Admitted> {
         let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
@@ -134,7 +139,10 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
-        self.sequence(admitted)
+        if peer.pid != self.me.pid || peer.caller.is_some() {
+            self.meter.came_from_outside(admitted.iter().filter(|admitted| admitted.is_ok()).count() as u64);
+        }
+        admitted
     }
 
     /// Gives what is new its place, in the order of the ledger.

@@ -32,7 +32,7 @@ pub fn own(home: &Path) -> Result<Session, AuditError> {
 }
 
 impl Session {
-    fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
+    pub(crate) fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
         self.owned().ok_or_else(|| AuditError::Ledger(LedgerError::Owned { home: self.home().to_owned() }))
     }
 

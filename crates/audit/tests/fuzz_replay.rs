@@ -50,10 +50,11 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 5] = [
+    let targets: [Target; 6] = [
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
+        ("audit_alerts", audit::fuzzing::alerts),
         ("audit_otlp", audit::fuzzing::otlp),
         ("audit_tokens", audit::fuzzing::tokens),
     ];

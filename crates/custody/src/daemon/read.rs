@@ -1,7 +1,7 @@
 //! What is read over HTTP: one event, a proof, and the log as monitors read it (c2sp.org/tlog-tiles). Whoever reads
 //! an event is recorded before it is shown.
 
-use audit::{Recorder as _, Selector};
+use audit::{Reader, Recorder as _, Selector};
 use event::Fact;
 use hyper::StatusCode;
 use tlog::Tile;
@@ -13,9 +13,7 @@ use super::routes::Asked;
 
 /// `GET /v1/events/{id}`: the event as it is stored, its index and its proof.
 pub(crate) fn event(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
-    let selector = Selector::Id(asked.rest.clone());
-    let proved = daemon.session.prove(&selector)?;
-    recorded(daemon, asked, "id", &asked.rest)?;
+    let proved = daemon.session.prove_as(&reader(asked), &Selector::Id(asked.rest.clone()))?;
     Ok(json(StatusCode::OK, &proved))
 }
 
@@ -44,17 +42,27 @@ pub(crate) fn tile(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
 
 /// `GET /metrics`.
 pub(crate) fn metrics(daemon: &Daemon) -> Result<Answer, Problem> {
-    let page = daemon.figures.page(&daemon.session.metrics()?, daemon.intake.in_flight());
+    let page =
+        daemon.figures.page(&daemon.session.metrics()?, daemon.intake.in_flight(), daemon.alarm.figures());
     Ok(of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page))
 }
 
-/// Records that the caller reads.
+fn reader(asked: &Asked) -> Reader {
+    let reader = Reader::new("client", asked.caller.name.clone(), "http");
+    let reader = reader.with("name_by", asked.caller.via.as_str());
+    match asked.caller.ip {
+        Some(ip) => reader.with("ip", &ip.to_string()),
+        None => reader,
+    }
+}
+
+/// Records that the caller reads a part of the log.
 fn recorded(daemon: &Daemon, asked: &Asked, what: &'static str, which: &str) -> Result<(), Problem> {
     let fact = Fact::new("AUDIT.READ")
         .subject("client", asked.caller.name.clone())
         .object(what, which.chars().take(64).collect::<String>())
-        .context("via", asked.caller.via.as_str())
-        .context("way", "http");
+        .context("via", "http")
+        .context("name_by", asked.caller.via.as_str());
     let fact = match asked.caller.ip {
         Some(ip) => fact.context("ip", ip.to_string()),
         None => fact,

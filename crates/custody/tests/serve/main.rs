@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod events;
+mod heart;
 mod hostile;
 mod kill;
 mod life;
