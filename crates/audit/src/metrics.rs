@@ -26,11 +26,7 @@ pub(crate) struct Meter {
     waited_us: AtomicU64,
     failed: AtomicU64,
     outside: AtomicU64,
-    drops: Mutex<BTreeMap<String, u64>>,
 }
-
-/// Producers whose drops are counted apart; the rest is counted together.
-const MAX_PRODUCERS: usize = 256;
 
 impl Meter {
     pub(crate) fn accepted(&self, events: u64, bytes: u64) {
@@ -63,14 +59,6 @@ impl Meter {
         self.outside.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// A producer dropped events.
-    pub(crate) fn dropped(&self, producer: &str, events: u64) {
-        let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
-        let apart = drops.len() < MAX_PRODUCERS || drops.contains_key(producer);
-        let name = if apart { producer.chars().take(128).collect() } else { "others".to_owned() };
-        *drops.entry(name).or_default() += events;
-    }
-
     /// A batch could not be stored.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +76,6 @@ impl Meter {
             waited_us: of(&self.waited_us),
             failed_batches: of(&self.failed),
             outside: of(&self.outside),
-            drops: self.drops.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ..Metrics::default()
         }
     }
@@ -121,6 +108,6 @@ pub struct Metrics {
     pub durable: u64,
     /// Events under the newest checkpoint.
     pub published: u64,
-    /// Events that producers said they dropped, by producer.
-    pub drops: BTreeMap<String, u64>,
+    /// Events that producers of rings lost, by their own count.
+    pub lost: u64,
 }

@@ -73,6 +73,7 @@ impl Session {
         Ok(Metrics {
             size: log.size(),
             durable: log.durable_size(),
+            lost: owned.owner.rings.dropped(),
             published: log.latest_checkpoint().size(),
             ..owned.owner.meter.read()
         })

@@ -270,7 +270,7 @@ fn store(owner: &Owner, leaves: Vec<Vec<u8>>) -> Result<(), AuditError> {
     };
     let admitted: Vec<_> = leaves.into_iter().filter_map(whole).collect();
     if !admitted.is_empty() {
-        let _verdicts = owner.settle(owner.sequence(admitted)?)?;
+        let _verdicts = owner.settle(owner.queue_admitted(admitted)?)?;
     }
     Ok(())
 }

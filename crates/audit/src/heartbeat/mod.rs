@@ -24,7 +24,6 @@ pub(crate) const CLOSED: &str = "LEDGER.CLOSED";
 pub(crate) const GAP: &str = "LEDGER.GAP";
 pub(crate) const STEP: &str = "LEDGER.CLOCK.STEP";
 pub(crate) const SILENCE: &str = "LEDGER.SILENCE";
-pub(crate) const DROPS: &str = "LEDGER.DROPS";
 
 /// How often the clocks are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -68,16 +67,6 @@ impl Session {
             .spawn(move || Beat::new(owned, pulse, found).run(&stopping))
             .map_err(|e| AuditError::io("start a thread for", self.home(), e))?;
         Ok(Heart { stop, thread: Some(thread) })
-    }
-
-    /// A producer says that it dropped events since it last said so. Counted, recorded within a second, and part of the
-    /// next heartbeat.
-    ///
-    /// # Errors
-    /// When this process is not the owner.
-    pub fn note_drops(&self, producer: &str, events: u64) -> Result<(), AuditError> {
-        self.as_owner()?.owner.meter.dropped(producer, events);
-        Ok(())
     }
 }
 
@@ -159,28 +148,12 @@ impl Beat {
             compare(self.reading, now, LOOK, self.pulse.tolerance).into_iter().map(fact).collect();
         self.reading = now;
         let metrics = self.owned.owner.meter.read();
-        facts.extend(self.drops(&metrics));
         facts.extend(self.silence(&metrics));
         self.told = metrics;
         if self.beaten.elapsed() >= self.pulse.interval {
             facts.push(self.heartbeat(HEARTBEAT));
         }
         self.record(facts);
-    }
-
-    fn drops(&self, metrics: &Metrics) -> Vec<Fact> {
-        let new = |producer: &String, count: u64| {
-            count.saturating_sub(self.told.drops.get(producer).copied().unwrap_or(0))
-        };
-        let drops = metrics.drops.iter().map(|(producer, count)| (producer, new(producer, *count)));
-        drops
-            .filter(|(_, count)| *count > 0)
-            .map(|(producer, count)| {
-                own(DROPS, Severity::Error)
-                    .object("producer", producer.clone())
-                    .context("dropped", count.to_string())
-            })
-            .collect()
     }
 
     fn silence(&mut self, metrics: &Metrics) -> Option<Fact> {
@@ -201,11 +174,10 @@ impl Beat {
 
     /// Both heads, the counts since the last one, and the clocks by which the next owner sees what became of this one.
     fn heartbeat(&mut self, act: &'static str) -> Fact {
-        let now = self.owned.owner.meter.read();
+        let now = Metrics { lost: self.owned.owner.rings.dropped(), ..self.owned.owner.meter.read() };
         let (log, clocks) = (&self.owned.owner.log, Reading::now());
         let checkpoint = log.latest_checkpoint();
         let since = |now: u64, then: u64| now.saturating_sub(then).to_string();
-        let dropped = |metrics: &Metrics| metrics.drops.values().sum::<u64>();
         let mut fact = own(act, Severity::Info)
             .object("origin", checkpoint.checkpoint.origin.clone())
             .context("size", checkpoint.size().to_string())
@@ -213,7 +185,7 @@ impl Beat {
             .context("accepted", since(now.accepted, self.last.accepted))
             .context("repeated", since(now.repeated, self.last.repeated))
             .context("refused", since(now.refused, self.last.refused))
-            .context("dropped", since(dropped(&now), dropped(&self.last)))
+            .context("dropped", since(now.lost, self.last.lost))
             .context("interval", self.pulse.interval.as_secs().to_string())
             .context("clock.boot_ms", clocks.boot.to_string())
             .context("clock.wall_ms", clocks.wall.to_string());
