@@ -315,12 +315,10 @@ fn place(field: &str) -> Option<(Place, String)> {
 
 /// From seconds, within a day.
 fn milliseconds(seconds: f64) -> Option<u64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it lies between 100 and 86,400,000"
-    )]
-    (0.1..=86_400.0).contains(&seconds).then(|| (seconds * 1000.0).round() as u64)
+    let ms = (seconds * 1000.0).round();
+    #[expect(clippy::cast_possible_truncation, reason = "it is looked at only between 100 and 86,400,000")]
+    let whole = ms as u64;
+    (100.0..=86_400_000.0).contains(&ms).then_some(whole)
 }
 
 impl Rule {

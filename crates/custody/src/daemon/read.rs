@@ -1,6 +1,8 @@
 //! What is read over HTTP: one event, a proof, and the log as monitors read it (c2sp.org/tlog-tiles). Whoever reads
 //! an event is recorded before it is shown.
 
+use std::time::Duration;
+
 use audit::{Reader, Recorder as _, Selector};
 use event::Fact;
 use hyper::StatusCode;
@@ -10,6 +12,9 @@ use tlog::tile::Level;
 use super::Daemon;
 use super::answer::{Answer, Problem, json, of};
 use super::routes::Asked;
+
+/// How long a trace counts as seen lately when nothing is said.
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 /// `GET /v1/events/{id}`: the event as it is stored, its index and its proof.
 pub(crate) fn event(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
@@ -38,6 +43,29 @@ pub(crate) fn tile(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
         recorded(daemon, asked, "bundle", &tile.index.to_string())?;
     }
     Ok(of(StatusCode::OK, "application/octet-stream", bytes))
+}
+
+/// `GET /v1/trace/{id}/seen?within=5m`: whether an event with this trace id came in lately. Says nothing else of it.
+pub(crate) fn seen(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
+    let id = asked.rest.strip_suffix("/seen").filter(|id| !id.is_empty() && !id.contains('/'));
+    let id = id.ok_or_else(|| Problem::not_found("ask for /v1/trace/ID/seen"))?;
+    let within = match asked.query.get("within") {
+        None => FIVE_MINUTES,
+        Some(text) => duration(text).ok_or_else(|| Problem::bad("`within` is a time as 30s, 5m or 1h"))?,
+    };
+    let seen = daemon.session.trace_seen(id, within)?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "seen": seen })))
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
 }
 
 /// `GET /metrics`.

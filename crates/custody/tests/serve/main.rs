@@ -8,6 +8,7 @@ mod support;
 
 mod alerts;
 mod events;
+mod full;
 mod heart;
 mod hostile;
 mod kill;

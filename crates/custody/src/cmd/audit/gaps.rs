@@ -10,7 +10,7 @@ use crate::recorder::failure;
 
 pub(crate) const HELP: &str = "\
 What the daemon recorded while it ran and when it started again: times without an owner, suspended machines, stopped\n\
-processes, set clocks, silence, events that producers dropped; and heartbeats that are further apart than they say.\n\
+processes, set clocks, silence, events that rings lost; and heartbeats that are further apart than they say.\n\
 The reading is an event.\n\nExamples:\n  $ custody audit gaps\n  $ custody audit gaps --since 2026-11-01T00:00:00Z --json";
 
 /// Arguments of `custody audit gaps`.
@@ -25,8 +25,14 @@ pub(crate) struct GapsArgs {
 }
 
 /// What tells of a gap.
-const TELLING: [&str; 5] =
-    ["LEDGER.GAP", "LEDGER.CLOCK.STEP", "LEDGER.SILENCE", "LEDGER.DROPS", "LEDGER.RECOVERED"];
+const TELLING: [&str; 6] = [
+    "LEDGER.GAP",
+    "LEDGER.CLOCK.STEP",
+    "LEDGER.SILENCE",
+    "LEDGER.RING.LOST",
+    "LEDGER.RING.BROKEN",
+    "LEDGER.RECOVERED",
+];
 
 #[derive(Serialize)]
 struct Gap {
