@@ -235,6 +235,7 @@ impl Session {
             }
         }
         if !leaves.is_empty() {
+            owned.owner.guard.settle()?; // a sealed leaf must not be durable before the key that opens it is
             spill.push(&leaves)?;
         }
         Ok(spilled)
