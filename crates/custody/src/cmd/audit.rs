@@ -1,10 +1,12 @@
 //! `custody audit`: the ledger on the command line.
 
+mod alerts;
 mod bench;
 mod catalogue;
 mod certificate;
 mod disclose;
 mod erase;
+mod gaps;
 mod hold;
 mod keys;
 mod lines;
@@ -49,6 +51,11 @@ enum Verb {
     /// Publish a checkpoint over everything recorded, and print it
     #[command(after_help = prove::CHECKPOINT_HELP)]
     Checkpoint(prove::CheckpointArgs),
+    /// Show when logging was not alive, or its clock was set
+    #[command(after_help = gaps::HELP)]
+    Gaps(gaps::GapsArgs),
+    /// Rules of alerts
+    Alerts(alerts::AlertsArgs),
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
@@ -81,6 +88,8 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Verify(args) => verify::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
+        Verb::Gaps(args) => gaps::run(&args, context),
+        Verb::Alerts(args) => alerts::run(args, context),
         Verb::Catalogue => catalogue::run(context),
         Verb::Redact(args) => redact::run(&args, context),
         Verb::Erase(args) => erase::run(&args, context),
