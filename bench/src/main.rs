@@ -6,6 +6,7 @@
 
 mod append;
 mod measure;
+mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
 mod seal;
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("append", append::run),
+        ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("ring", ring::ring),
         #[cfg(target_os = "linux")]
