@@ -55,7 +55,7 @@ pub mod measuring;
 pub use bench::{Bench, BenchReport, bench};
 pub use caller::{Caller, Via};
 pub use catalogue::{CATALOGUE, load_catalogue};
-pub use clock::{monotonic_us, now};
+pub use clock::{document, monotonic_us, now};
 pub use error::{AuditError, ErrorKind};
 pub use files::Files;
 pub use heartbeat::{Finding, Heart, Pulse, Reading, Tolerance, compare as compare_clocks};

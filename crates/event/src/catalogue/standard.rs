@@ -74,6 +74,7 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("NETWORK.CONNECTED", "a watched connection was made"),
     ("NETWORK.REFUSED", "a connection was refused"),
     ("FILE.CHANGED", "a watched file changed"),
+    ("AUDIT.DROPPED", "a program let events go before they reached the ledger: how many"),
     ("AUDIT.READ", "the ledger was read by a person"),
     ("AUDIT.EXPORTED", "a part of the ledger was exported"),
     ("AUDIT.VERIFIED", "the ledger was verified"),
