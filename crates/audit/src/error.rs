@@ -54,6 +54,14 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// The operator's rules of retention are none.
+    #[error("{} is not a table of retention: {why}", path.display())]
+    Retention {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// Someone holds the home's lock but does not answer on its socket.
     #[error("the home {} is in use by another process that does not answer", home.display())]
     Unreachable {
@@ -131,7 +139,9 @@ impl AuditError {
             Self::Invalid(_) | Self::NotFound { .. } | Self::NoKey { .. } | Self::KeyExists { .. } => {
                 ErrorKind::Request
             }
-            Self::Catalogue { .. } | Self::Key { .. } | Self::Request { .. } => ErrorKind::Request,
+            Self::Catalogue { .. } | Self::Retention { .. } | Self::Key { .. } | Self::Request { .. } => {
+                ErrorKind::Request
+            }
             Self::Entry { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),

@@ -27,6 +27,7 @@ mod query;
 mod reader;
 mod reads;
 mod refusals;
+pub mod retention;
 mod session;
 mod socket;
 mod verify;

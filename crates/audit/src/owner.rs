@@ -1,6 +1,6 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::{
@@ -20,6 +20,7 @@ use crate::window::{Place, WINDOW, Window};
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    pub(crate) home: PathBuf,
     /// Which entries a condition can mean.
     pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
@@ -84,6 +85,7 @@ impl Owner {
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            home: home.to_owned(),
             index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
@@ -105,6 +107,13 @@ impl Owner {
     pub(crate) fn record(&self, facts: Vec<Fact>) -> Result<Vec<Verdict>, AuditError> {
         let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, &self.me)).collect();
         self.settle(self.sequence(admitted)?)
+    }
+
+    /// Records a fact of the owner itself that someone asked for.
+    pub(crate) fn record_for(&self, fact: Fact, peer: &Peer) -> Result<(), AuditError> {
+        let admitted = self.admit(&stamp(fact)?.canonical(), peer);
+        let verdicts = self.settle(self.sequence(vec![admitted])?)?;
+        verdicts.into_iter().try_for_each(|verdict| verdict.map(drop).map_err(AuditError::Invalid))
     }
 
     /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from

@@ -19,6 +19,7 @@ use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::retention::Report;
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
 const MAX_WAITING: usize = 64;
@@ -111,6 +112,13 @@ impl Client {
 
     pub(crate) fn prove_consistency(&self, old: u64) -> Result<String, AuditError> {
         self.note(&Request::Consistency { old })
+    }
+
+    pub(crate) fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
+        match self.ask(&Request::Retention { confirm_clock })? {
+            Reply::Retention(report) => Ok(*report),
+            other => Err(unexpected(other)),
+        }
     }
 
     fn note(&self, request: &Request) -> Result<String, AuditError> {

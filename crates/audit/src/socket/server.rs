@@ -247,6 +247,9 @@ fn serve(
             Request::Checkpoint {} => told(owner.checkpoint().map(Reply::Note)),
             Request::Prove { selector } => told(owner.prove(&selector).map(Reply::Proof)),
             Request::Consistency { old } => told(owner.prove_consistency(old).map(Reply::Note)),
+            Request::Retention { confirm_clock } => {
+                told(owner.retention(confirm_clock, peer).map(|report| Reply::Retention(Box::new(report))))
+            }
             Request::Query { filter, follow } => Job::Stream(filter, follow),
         };
         jobs.send(job).map_err(|_| AuditError::Gone)?;

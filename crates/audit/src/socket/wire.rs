@@ -58,6 +58,9 @@ pub(crate) enum Request {
         filter: Box<Filter>,
         follow: bool,
     },
+    Retention {
+        confirm_clock: bool,
+    },
 }
 
 /// What the owner answers.
@@ -73,6 +76,7 @@ pub(crate) enum Reply {
     Status(Status),
     Note(String),
     Proof(crate::proof::Proof),
+    Retention(Box<crate::retention::Report>),
     /// The stored event at this index is the next frame.
     Entry {
         index: u64,
