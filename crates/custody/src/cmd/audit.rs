@@ -6,6 +6,7 @@ mod lines;
 mod prove;
 mod query;
 mod record;
+mod retention;
 mod tail;
 mod verify;
 
@@ -44,6 +45,9 @@ enum Verb {
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
+    /// How long events are kept, what may go, and which requests are due
+    #[command(after_help = retention::HELP)]
+    Retention(retention::RetentionArgs),
     /// Measure how fast events are acknowledged here
     #[command(after_help = bench::HELP)]
     Bench(bench::BenchArgs),
@@ -59,6 +63,7 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
         Verb::Catalogue => catalogue::run(context),
+        Verb::Retention(args) => retention::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),
     }
 }
