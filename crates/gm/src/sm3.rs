@@ -33,7 +33,7 @@ const T: [u32; 64] = {
     table
 };
 
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// The SM3 hash of a stream: 32 bytes, in the byte order the standard prints.
 #[derive(Clone)]
@@ -43,6 +43,15 @@ pub struct Sm3 {
     filled: usize,
     /// Bytes taken so far; the standard bounds a message at 2^64 bits (§5.2).
     length: u64,
+}
+
+/// Wiped where what was hashed is a secret; the hasher is then as good as new.
+impl zeroize::Zeroize for Sm3 {
+    fn zeroize(&mut self) {
+        self.state.zeroize();
+        self.partial.zeroize();
+        *self = Self::default();
+    }
 }
 
 impl Default for Sm3 {
