@@ -62,6 +62,12 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// A backup that cannot be made, or is not one.
+    #[error("the backup does not hold: {why}")]
+    Backup {
+        /// What is wrong.
+        why: String,
+    },
     /// Someone holds the home's lock but does not answer on its socket.
     #[error("the home {} is in use by another process that does not answer", home.display())]
     Unreachable {
@@ -142,7 +148,7 @@ impl AuditError {
             Self::Catalogue { .. } | Self::Retention { .. } | Self::Key { .. } | Self::Request { .. } => {
                 ErrorKind::Request
             }
-            Self::Entry { .. } => ErrorKind::Damage,
+            Self::Entry { .. } | Self::Backup { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),
             _ => ErrorKind::Environment,

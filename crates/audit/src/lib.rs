@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
+pub mod backup;
 mod bench;
 mod caller;
 mod catalogue;

@@ -232,7 +232,7 @@ fn a_tail_begins_with_the_newest_that_meet_the_filter_and_is_coloured_on_request
     let tail = ["audit", "tail", "-n", "2", "--duration", "0", "--severity", "ERROR"];
     let plain = text(&home.run(&tail, 0).stdout);
     assert_eq!(plain.lines().count(), 2, "{plain}");
-    assert!(plain.contains(&"trace-500") && plain.contains("trace-1000") && !plain.contains('\x1b'));
+    assert!(plain.contains("trace-500") && plain.contains("trace-1000") && !plain.contains('\x1b'));
     let coloured = text(&home.run(&[&tail[..], &["--color", "always"]].concat(), 0).stdout);
     assert!(coloured.contains("\x1b[31mERROR   \x1b[0m"), "{coloured:?}");
     let json = home.run(&[&["--json"], &tail[..], &["--color", "always"]].concat(), 0).stdout;

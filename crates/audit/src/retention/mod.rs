@@ -12,6 +12,7 @@ mod period;
 mod plan;
 mod regimes;
 mod requests;
+mod rolled;
 mod rolling;
 
 pub use clock::{Clock, Doubt};
@@ -21,11 +22,13 @@ pub use period::Period;
 pub use plan::{Blocked, Plan};
 pub use regimes::{Answer, Regime};
 pub use requests::Open;
+pub use rolled::{Rolled, reached};
 pub use rolling::{Compression, Every, Pattern, Rolling};
 
 pub(crate) use clock::CONFIRMED;
 pub(crate) use plan::plan;
 pub(crate) use requests::{FAMILY, open_requests};
+pub(crate) use rolled::roll;
 
 use event::Timestamp;
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod catalogue;
+mod export;
 mod lines;
 mod prove;
 mod query;
@@ -45,6 +46,12 @@ enum Verb {
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
+    /// Copy the ledger: a backup that can be put back, or rolled plain files
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArgs),
+    /// Put backups back into a new home, or check them
+    #[command(after_help = export::RESTORE_HELP)]
+    Restore(export::RestoreArgs),
     /// How long events are kept, what may go, and which requests are due
     #[command(after_help = retention::HELP)]
     Retention(retention::RetentionArgs),
@@ -63,6 +70,8 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
         Verb::Catalogue => catalogue::run(context),
+        Verb::Export(args) => export::run(&args, context),
+        Verb::Restore(args) => export::restore(&args, context),
         Verb::Retention(args) => retention::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),
     }
