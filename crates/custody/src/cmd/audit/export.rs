@@ -152,6 +152,7 @@ fn rolling(folder: &Path, context: &Context) -> Outcome {
     let fact = fact.object("form", "ndjson").object("from", from.to_string());
     if publish(context)? {
         context.record(fact)?;
+        context.session()?.checkpoint().map_err(failure)?; // so that the export holds its own event
     }
     let files = Files::open(home).map_err(failure)?;
     let rolled = files.roll(folder, &table.rolling).map_err(failure)?;
