@@ -33,9 +33,11 @@ mod reader;
 mod reads;
 mod refusals;
 pub mod retention;
+pub mod ring;
 mod session;
 mod socket;
 mod tap;
+mod traces;
 mod verify;
 mod window;
 
@@ -59,5 +61,6 @@ pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
 pub use tap::{Note, Tap};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

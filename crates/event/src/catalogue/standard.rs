@@ -105,6 +105,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("RUN.SIGNAL", "a signal was forwarded to a supervised program"),
     ("LEDGER.OPENED", "the ledger was opened by its owner"),
     ("LEDGER.RECOVERED", "the ledger was repaired when it was opened"),
+    ("LEDGER.RING.BROKEN", "a shared-memory ring was given up: its producer wrote what cannot be"),
+    ("LEDGER.RING.LOST", "a producer's ring was full or damaged: how many events were lost"),
     ("LEDGER.REFUSALS", "events were refused: how many, from whom"),
     ("LEDGER.PRUNED", "the oldest events were removed, as the table of retention allows"),
     ("LEDGER.ARCHIVED", "an archive confirmed that it has everything before an index"),
