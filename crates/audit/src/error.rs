@@ -62,6 +62,14 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// The home's redaction policy is none.
+    #[error("{} is not a redaction policy: {why}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// A backup that cannot be made, or is not one.
     #[error("the backup does not hold: {why}")]
     Backup {
@@ -116,6 +124,9 @@ pub enum AuditError {
         #[source]
         source: InvalidComplianceEvent,
     },
+    /// The vault's own reason.
+    #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {why}")]
     Randomness {
@@ -145,12 +156,15 @@ impl AuditError {
             Self::Invalid(_) | Self::NotFound { .. } | Self::NoKey { .. } | Self::KeyExists { .. } => {
                 ErrorKind::Request
             }
-            Self::Catalogue { .. } | Self::Retention { .. } | Self::Key { .. } | Self::Request { .. } => {
-                ErrorKind::Request
-            }
+            Self::Catalogue { .. }
+            | Self::Retention { .. }
+            | Self::Policy { .. }
+            | Self::Key { .. }
+            | Self::Request { .. } => ErrorKind::Request,
             Self::Entry { .. } | Self::Backup { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),
+            Self::Vault(error) => error.kind(),
             _ => ErrorKind::Environment,
         }
     }

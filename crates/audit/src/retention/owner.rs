@@ -38,7 +38,9 @@ impl Owner {
         let table = Retention::of(&self.home)?;
         let before = self.clock(&table, now())?;
         if let Some(doubt) = before.doubt().filter(|_| confirm) {
-            self.record_for(confirmation(doubt), peer)?;
+            for verdict in self.record_for(vec![confirmation(doubt)], peer)? {
+                verdict.map_err(AuditError::Invalid)?;
+            }
         }
         let now = now();
         let clock = self.clock(&table, now)?;

@@ -2,12 +2,20 @@
 
 mod bench;
 mod catalogue;
+mod certificate;
+mod disclose;
+mod erase;
 mod export;
+mod hold;
+mod keys;
 mod lines;
 mod prove;
 mod query;
 mod record;
+mod redact;
 mod retention;
+mod reveal;
+mod subject;
 mod tail;
 mod verify;
 
@@ -55,6 +63,21 @@ enum Verb {
     /// How long events are kept, what may go, and which requests are due
     #[command(after_help = retention::HELP)]
     Retention(retention::RetentionArgs),
+    /// Say what the redaction policy does to an event
+    #[command(after_help = redact::HELP)]
+    Redact(redact::RedactArgs),
+    /// Destroy the keys of a data subject, and certify it
+    #[command(after_help = erase::HELP)]
+    Erase(erase::EraseArgs),
+    /// Say who must not be erased
+    #[command(after_help = hold::HELP)]
+    Hold(hold::HoldArgs),
+    /// Open one sealed field to an auditor, with its proof
+    #[command(after_help = disclose::HELP)]
+    Disclose(disclose::DiscloseArgs),
+    /// Keep the vault of personal keys
+    #[command(after_help = keys::HELP)]
+    Keys(keys::KeysArgs),
     /// Measure how fast events are acknowledged here
     #[command(after_help = bench::HELP)]
     Bench(bench::BenchArgs),
@@ -73,6 +96,11 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Export(args) => export::run(&args, context),
         Verb::Restore(args) => export::restore(&args, context),
         Verb::Retention(args) => retention::run(&args, context),
+        Verb::Redact(args) => redact::run(&args, context),
+        Verb::Erase(args) => erase::run(&args, context),
+        Verb::Hold(args) => hold::run(args, context),
+        Verb::Disclose(args) => disclose::run(&args, context),
+        Verb::Keys(args) => keys::run(args, context),
         Verb::Bench(args) => bench::run(&args, context),
     }
 }
