@@ -9,6 +9,7 @@ use tlog::tile::Level;
 use tlog::{Checkpoint, TILE_WIDTH, Tile};
 
 use crate::query::{Filter, Sink, Source, search};
+use crate::retention::{Rolled, Rolling, roll};
 use crate::{AuditError, LogKeys};
 
 /// A checkpoint file is never longer.
@@ -21,6 +22,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 /// A home's published files.
 pub struct Files {
     home: PathBuf,
+    note: String,
     /// Events under the checkpoint when this was opened.
     pub size: u64,
 }
@@ -36,12 +38,18 @@ impl Files {
         let note = read_small(&path)?;
         let opened = verifier.open(&note).map_err(|source| AuditError::Key { path, source })?;
         let size = Checkpoint::parse(&opened.text).map_err(ledger::LedgerError::from)?.size;
-        Ok(Self { home: home.to_owned(), size })
+        Ok(Self { home: home.to_owned(), note, size })
+    }
+
+    /// The checkpoint, as it is published.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
     }
 
     /// Those under a checkpoint of `size` that was opened already.
     pub(crate) fn at(home: &Path, size: u64) -> Self {
-        Self { home: home.to_owned(), size }
+        Self { home: home.to_owned(), note: String::new(), size }
     }
 
     /// As [`crate::Session::query`], over what is under the checkpoint.
@@ -89,6 +97,19 @@ impl Files {
             })?;
         }
         Ok(())
+    }
+
+    /// Brings a folder of plain files up to the checkpoint, rolled as the table says.
+    ///
+    /// # Errors
+    /// When the folder is of another log, or cannot be written.
+    pub fn roll(&self, folder: &Path, rolling: &Rolling) -> Result<Rolled, AuditError> {
+        roll(self, &self.origin()?, folder, rolling)
+    }
+
+    /// The log's identity.
+    fn origin(&self) -> Result<String, AuditError> {
+        Ok(LogKeys::of(&self.home).verifier()?.name().to_owned())
     }
 
     /// The entries of a bundle.

@@ -15,6 +15,7 @@
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
 pub mod alert;
+pub mod backup;
 mod bench;
 mod caller;
 mod catalogue;
@@ -37,6 +38,7 @@ mod reader;
 mod reads;
 pub mod redact;
 mod refusals;
+pub mod retention;
 pub mod ring;
 mod session;
 mod socket;
