@@ -26,6 +26,7 @@ pub mod cms;
 pub mod der;
 pub mod oid;
 pub mod pem;
+pub mod request;
 pub mod revocation;
 pub mod tsp;
 

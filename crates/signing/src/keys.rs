@@ -5,12 +5,14 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::pem::LineEnding;
 use zeroize::Zeroizing;
 
-use crate::{EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError};
+use crate::{EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError, Sm2Signer};
 
 /// RFC 8017 §A.1, `rsaEncryption`.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// RFC 5480 §2.1.1, `id-ecPublicKey`.
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// GB/T 33560, the curve of SM2, as a parameter of `id-ecPublicKey`.
+const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
 /// RFC 8410 §3, `id-Ed25519`.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
@@ -42,6 +44,7 @@ pub fn signer_from_pkcs8(der: &[u8]) -> Result<Box<dyn Signer>, SigningError> {
     let info = pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|e| refused(e.to_string()))?;
     match info.algorithm.oid {
         RSA => Ok(Box::new(RsaSigner::from_pkcs8_der(der)?)),
+        EC if info.algorithm.parameters_oid() == Ok(SM2) => Ok(Box::new(Sm2Signer::from_pkcs8_der(der)?)),
         EC => Ok(Box::new(EcdsaSigner::from_der(der)?)),
         ED25519 => Ok(Box::new(Ed25519Signer::from_pkcs8_pem(&private_pem(der)?)?)),
         other => Err(refused(format!("algorithm {other} is not known here"))),

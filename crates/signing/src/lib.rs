@@ -10,8 +10,8 @@ pub mod ecdsa;
 pub mod ed25519;
 pub mod keys;
 pub mod note;
-pub mod sm2;
 pub mod rsa;
+pub mod sm2;
 
 mod error;
 
@@ -21,8 +21,8 @@ pub mod fuzzing;
 pub use ecdsa::{EcdsaSigner, EcdsaVerifier};
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
-pub use sm2::{Sm2Signer, Sm2Verifier};
 pub use rsa::{RsaSigner, RsaVerifier};
+pub use sm2::{Sm2Signer, Sm2Verifier};
 
 /// The signature algorithms that Custody knows by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]

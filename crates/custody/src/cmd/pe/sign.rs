@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::credential::{Credential, CredentialArgs};
 use super::replace::Replacement;
+use super::tsa::AuthorityArgs;
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
@@ -19,7 +20,9 @@ pub(super) const EXAMPLES: &str = "\
 The file is replaced in one step when its signature is complete, or written to `-o`.
 
 Examples:
-  $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe";
+  $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe
+  $ custody pe sign signed.exe --append --page-hashes --p12 code.p12 --password-file code.password
+  $ custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem";
 
 #[derive(Args)]
 pub(super) struct SignArgs {
@@ -28,6 +31,8 @@ pub(super) struct SignArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     credential: CredentialArgs,
+    #[command(flatten)]
+    authorities: AuthorityArgs,
     /// Keep the signatures that the file has, and nest the new one in the first
     #[arg(long)]
     append: bool,
@@ -73,6 +78,8 @@ struct Signed {
     appended: bool,
     page_hashes: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dated_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seal_root: Option<String>,
 }
 
@@ -100,7 +107,7 @@ impl Signed {
 }
 
 pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
-    let credential = args.credential.open(args.digest)?;
+    let credential = args.credential.open(args.digest, context.output)?;
     if context.home.existing().is_ok() {
         // A ledger that cannot be written to must show before there is a signature that it does not know of.
         context.session()?;
@@ -152,6 +159,11 @@ fn one(
         })
         .map_err(failed)?;
     let mut pkcs7 = signature.to_pkcs7().to_vec();
+    let mut dated_by = None;
+    if let Some((stamp, authority)) = args.authorities.ask(&signature.value, prepared.digest().0)? {
+        pkcs7 = timestamp::attach(&pkcs7, &stamp).map_err(failed)?;
+        dated_by = Some(authority);
+    }
     let existing = if args.append { prepared.existing().map_err(failed)? } else { None };
     if let Some(first) = &existing {
         pkcs7 = timestamp::nest(first, &pkcs7).map_err(failed)?;
@@ -167,6 +179,7 @@ fn one(
         certificate_sha1: credential.certificate.thumbprint(Digest::Sha1),
         appended: existing.is_some(),
         page_hashes: args.page_hashes,
+        dated_by,
         seal_root: seal.map(|roots| hex::encode(roots.sha256)),
     };
     prepared.finish(&mut replacement.copy, &pkcs7).map_err(failed)?;
