@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("signing", 1),
     ("gobinary", 1),
     ("pkix", 1),
+    ("codeintegrity", 1),
     ("ledger", 2),
     ("keystore", 2),
     ("seal", 2),

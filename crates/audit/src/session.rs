@@ -17,7 +17,7 @@ use crate::socket::{Client, Server};
 use crate::{AuditError, LogKeys, load_catalogue};
 
 /// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an owner that went away is replaced within one call.
 const REPLACEMENTS: usize = 5;
 
@@ -49,10 +49,10 @@ enum Role {
 }
 
 /// What the owner holds, in the order in which it is let go: no more requests, then the ledger.
-struct Owned {
+pub(crate) struct Owned {
     server: Mutex<Server>,
     keeper: Mutex<Keeper>,
-    owner: Arc<Owner>,
+    pub(crate) owner: Arc<Owner>,
 }
 
 impl Drop for Owned {
@@ -90,7 +90,7 @@ fn find_role(home: &Path) -> Result<Role, AuditError> {
     }
 }
 
-fn become_owner(home: &Path) -> Result<Owned, AuditError> {
+pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
     let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
@@ -103,6 +103,22 @@ fn become_owner(home: &Path) -> Result<Owned, AuditError> {
 }
 
 impl Session {
+    pub(crate) fn of_owner(home: &Path, owned: Owned) -> Self {
+        Self { home: home.to_owned(), role: Mutex::new(Role::Owner(Arc::new(owned))) }
+    }
+
+    /// What the owner holds, when this process is the owner.
+    pub(crate) fn owned(&self) -> Option<Arc<Owned>> {
+        match &*self.lock() {
+            Role::Owner(owned) => Some(Arc::clone(owned)),
+            Role::Client(_) => None,
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Whether this process owns the home.
     #[must_use]
     pub fn is_owner(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::{EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError, Sm2Sign
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// RFC 5480 §2.1.1, `id-ecPublicKey`.
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-/// GB/T 33560, the curve of SM2, as a parameter of `id-ecPublicKey`.
+/// GM/T 0006, the curve of SM2, as the parameters of an EC key.
 const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
 /// RFC 8410 §3, `id-Ed25519`.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");

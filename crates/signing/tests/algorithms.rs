@@ -35,6 +35,17 @@ fn verifier(spki: &[u8], algorithm: Algorithm) -> Box<dyn Verifier> {
     }
 }
 
+/// The curve in the key decides, not the caller: SM2 keys are EC keys to everyone else.
+#[test]
+fn an_sm2_key_signs_as_sm2() {
+    let pem = signing::Sm2Signer::generate().unwrap().to_pkcs8_pem().unwrap();
+    let signer = keys::signer_from_pem(&pem).unwrap();
+    assert_eq!(signer.algorithm(), Algorithm::Sm2);
+    let signature = signer.sign(MESSAGE).unwrap();
+    let verifier = signing::Sm2Verifier::from_spki_der(&signer.public_key_der()).unwrap();
+    assert!(verifier.verify(MESSAGE, &signature).is_ok());
+}
+
 #[test]
 fn openssl_and_we_verify_each_other() {
     if no_openssl("openssl_and_we_verify_each_other") {

@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod pe;
 pub(crate) mod run;
 pub(crate) mod seal;
+pub(crate) mod serve;
 pub(crate) mod toolchain;
 
 use crate::home::Home;
