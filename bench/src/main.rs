@@ -6,6 +6,7 @@
 
 mod append;
 mod measure;
+mod pe;
 mod seal;
 
 use anyhow::Result;
@@ -30,7 +31,7 @@ fn main() -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
-    let entries: [(&str, Entry); 2] = [("seal", seal::run), ("append", append::run)];
+    let entries: [(&str, Entry); 3] = [("pe", pe::run), ("seal", seal::run), ("append", append::run)];
     if !json {
         println!("{}", Row::heading());
     }

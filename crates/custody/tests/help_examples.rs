@@ -119,6 +119,8 @@ fn stage() -> Option<Home> {
         stage.write(name, support::go::release());
     }
     stage.run(&["init"], 0);
+    stage.write("dist/app.exe", support::pe::program(1));
+    stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     stage.write("app.exe", support::pe::program(2));
     support::pe::authority(stage.folder());

@@ -30,6 +30,9 @@ pub mod request;
 pub mod revocation;
 pub mod tsp;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod certificate;
 mod digest;
 mod error;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::KeystoreError;
 
 /// Rounds beyond this take longer than anybody who waits for a signature would.
-const MAX_ROUNDS: u32 = 10_000_000;
+const MAX_ROUNDS: u32 = 2_000_000;
 
 /// What a derived key is for (appendix B.3).
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ fn bad(why: &str) -> KeystoreError {
 pub(super) fn rounds(count: u32) -> Result<NonZeroU32, KeystoreError> {
     NonZeroU32::new(count)
         .filter(|count| count.get() <= MAX_ROUNDS)
-        .ok_or_else(|| bad("its password would be hashed not at all, or more than ten million times"))
+        .ok_or_else(|| bad("its password would be hashed not at all, or more than two million times"))
 }
 
 /// Appendix B.2. The password is UTF-16, big-endian, with a zero at its end.

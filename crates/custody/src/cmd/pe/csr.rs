@@ -26,7 +26,7 @@ Examples:
 
 /// Arguments of `custody pe key`.
 #[derive(Args)]
-pub(super) struct KeyArgs {
+pub(super) struct NewKeyArgs {
     #[command(flatten)]
     key: credential::KeyArgs,
     /// rsa2048, rsa3072, rsa4096, p256 or p384
@@ -65,7 +65,7 @@ impl Recorded for Made {
 }
 
 #[cfg(feature = "pkcs11")]
-pub(super) fn key(args: &KeyArgs, context: &Context) -> Outcome {
+pub(super) fn key(args: &NewKeyArgs, context: &Context) -> Outcome {
     use keystore::pkcs11::NewKey;
     let kind = match args.algorithm.as_str() {
         "rsa2048" => NewKey::Rsa(2048),
@@ -92,7 +92,7 @@ pub(super) fn key(args: &KeyArgs, context: &Context) -> Outcome {
 }
 
 #[cfg(not(feature = "pkcs11"))]
-pub(super) fn key(_: &KeyArgs, _: &Context) -> Outcome {
+pub(super) fn key(_: &NewKeyArgs, _: &Context) -> Outcome {
     Err(Failure::environment(anyhow::anyhow!("this build has no PKCS #11"))
         .hint("build it with the feature `pkcs11`"))
 }

@@ -1,5 +1,6 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
+mod bound;
 mod credential;
 mod csr;
 mod prompt;
@@ -37,7 +38,7 @@ enum Verb {
     Verify(Box<verify::VerifyArgs>),
     /// Make a signing key on a token, where it stays
     #[command(after_help = csr::KEY_EXAMPLES)]
-    Key(csr::KeyArgs),
+    Key(csr::NewKeyArgs),
     /// Write the certificate request of a key
     #[command(after_help = csr::CSR_EXAMPLES)]
     Csr(csr::CsrArgs),

@@ -9,6 +9,7 @@ use event::Fact;
 use pkix::Digest;
 use serde::Serialize;
 
+use super::bound::Bound;
 use super::credential::{Credential, CredentialArgs};
 use super::replace::Replacement;
 use super::tsa::AuthorityArgs;
@@ -21,6 +22,7 @@ The file is replaced in one step when its signature is complete, or written to `
 
 Examples:
   $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe
+  $ custody pe sign dist/app.exe --seal dist.seal.json --key code.key.pem --cert code.pem
   $ custody pe sign signed.exe --append --page-hashes --p12 code.p12 --password-file code.password
   $ custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem";
 
@@ -39,6 +41,9 @@ pub(super) struct SignArgs {
     /// Hash every page too, so that the kernel can check one at a time
     #[arg(long)]
     page_hashes: bool,
+    /// Bind the tree that this seal is of, and that the files stand in, into the signature
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
     /// Name of the program, shown when Windows asks for consent
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -112,12 +117,27 @@ pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
         // A ledger that cannot be written to must show before there is a signature that it does not know of.
         context.session()?;
     }
-    let seal: Option<SealRoots> = None;
-    for file in &args.files {
+    // Before the first file changes: the roots are those of the tree as it was sealed.
+    let seals = args.files.iter().map(|file| roots(file, args, context)).collect::<Result<Vec<_>, _>>()?;
+    for (file, seal) in args.files.iter().zip(seals) {
         let signed = one(file, args, &credential, seal)?;
         context.conclude(&signed, Signed::lines)?;
     }
     Ok(())
+}
+
+/// The roots of the tree that a file stands in, which must still be what was sealed; only images may differ already,
+/// because they were signed before.
+fn roots(file: &Path, args: &SignArgs, context: &Context) -> Result<Option<SealRoots>, Failure> {
+    let Some(seal) = &args.seal else { return Ok(None) };
+    let bound = Bound::open(seal, file, None, context)?;
+    if let Some(other) = bound.compare(context)?.others.first() {
+        let what =
+            format!("`{}` is not what `{}` seals: {other} differs", bound.directory.display(), bound.name());
+        return Err(Failure::finding(anyhow::anyhow!(what))
+            .hint("put back what was sealed, or seal it anew with `custody seal create`"));
+    }
+    bound.roots().map(Some)
 }
 
 /// Where a signed file goes.
