@@ -6,6 +6,7 @@
 
 mod append;
 mod measure;
+mod pe;
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -36,6 +37,7 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("append", append::run),
+        ("pe", pe::run),
         ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("ring", ring::ring),
