@@ -162,7 +162,11 @@ impl AuditError {
 
 fn ledger_kind(error: &LedgerError) -> ErrorKind {
     match error {
-        LedgerError::OutOfRange { .. } | LedgerError::TooLong { .. } | LedgerError::Tlog(_) => {
+        LedgerError::OutOfRange { .. }
+        | LedgerError::TooLong { .. }
+        | LedgerError::Pruned { .. }
+        | LedgerError::Segment { .. }
+        | LedgerError::Tlog(_) => {
             ErrorKind::Request
         }
         LedgerError::Damaged { .. }

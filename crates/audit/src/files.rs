@@ -1,24 +1,20 @@
 //! The ledger as its files show it: without the lock, without the owner, without writing. Only what is under a
 //! checkpoint is seen.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tlog::tile::Level;
-use tlog::{Checkpoint, TILE_WIDTH, Tile};
+use ledger::Reader;
 
 use crate::query::{Filter, Found};
 use crate::reads::Sink;
 use crate::{AuditError, LogKeys};
 
-/// A checkpoint file is never longer.
-const MAX_CHECKPOINT: u64 = 64 * 1024;
-/// How often a bundle is looked for again because the owner replaced it by a fuller one.
-const ATTEMPTS: usize = 50;
+/// Entries that are read at a time when the ledger is read backwards.
+const STRIDE: u64 = 4096;
 
 /// A home's published files.
 pub struct Files {
-    home: PathBuf,
+    reader: Reader,
     /// Events under the checkpoint when this was opened.
     pub size: u64,
 }
@@ -29,17 +25,9 @@ impl Files {
     /// # Errors
     /// When it cannot be read, or is not this log's.
     pub fn open(home: &Path) -> Result<Self, AuditError> {
-        let verifier = LogKeys::of(home).verifier()?;
-        let path = home.join("log/checkpoint");
-        let note = read_small(&path)?;
-        let opened = verifier.open(&note).map_err(|source| AuditError::Key { path, source })?;
-        let size = Checkpoint::parse(&opened.text).map_err(ledger::LedgerError::from)?.size;
-        Ok(Self { home: home.to_owned(), size })
-    }
-
-    /// Those under a checkpoint of `size` that was opened already.
-    pub(crate) fn at(home: &Path, size: u64) -> Self {
-        Self { home: home.to_owned(), size }
+        let reader = Reader::open(home, &LogKeys::of(home).verifier()?)?;
+        let size = reader.checkpoint().size();
+        Ok(Self { reader, size })
     }
 
     /// As [`crate::Session::query`], over what is under the checkpoint.
@@ -48,77 +36,51 @@ impl Files {
     /// As there.
     pub fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
         let conditions = filter.conditions()?;
-        let range = filter.from.unwrap_or(0)..filter.to.unwrap_or(u64::MAX);
+        let (start, mut end) = (filter.from.unwrap_or(0), filter.to.unwrap_or(u64::MAX).min(self.size));
         let mut left = filter.limit.unwrap_or(u64::MAX);
-        let bundles = self.size.div_ceil(TILE_WIDTH);
-        let order: Box<dyn Iterator<Item = u64>> =
-            if filter.reverse { Box::new((0..bundles).rev()) } else { Box::new(0..bundles) };
-        for bundle in order {
-            let mut entries: Vec<_> = (bundle * TILE_WIDTH..)
-                .zip(self.bundle(bundle)?)
-                .filter(|(index, _)| range.contains(index))
-                .collect();
-            if filter.reverse {
-                entries.reverse();
-            }
-            for (index, stored) in entries.into_iter().filter(|(_, stored)| conditions.hold(stored)) {
-                if left == 0 {
-                    return Ok(());
+        if !filter.reverse {
+            return self.scan(start..end, &mut |index, entry| {
+                if left > 0 && conditions.hold(entry) {
+                    left -= 1;
+                    sink(Found { index, stored: entry.to_vec() })?;
                 }
+                Ok(left > 0)
+            });
+        }
+        while end > start && left > 0 {
+            let from = start.max((end - 1) / STRIDE * STRIDE);
+            let mut found = Vec::new();
+            self.scan(from..end, &mut |index, entry| {
+                if conditions.hold(entry) {
+                    found.push(Found { index, stored: entry.to_vec() });
+                }
+                Ok(true)
+            })?;
+            for found in found.into_iter().rev().take(usize::try_from(left).unwrap_or(usize::MAX)) {
                 left -= 1;
-                sink(Found { index, stored })?;
+                sink(found)?;
             }
+            end = from;
         }
         Ok(())
     }
 
-    /// The entries of a bundle.
+    /// Gives the entries of a range to `sink`, until it answers `false` or fails.
     ///
     /// # Errors
-    /// When there is no such file, or it is not a bundle of so many entries.
-    pub fn bundle(&self, index: u64) -> Result<Vec<Vec<u8>>, AuditError> {
-        let width = Tile::width_in(Level::Entries, index, self.size);
-        let (path, bytes) = self.read_bundle(index)?;
-        let damaged = |why: String| {
-            AuditError::Ledger(ledger::LedgerError::Damaged { path: path.display().to_string(), why })
-        };
-        let entries: Result<Vec<_>, _> =
-            tlog::bundle::entries(&bytes).take(width.into()).map(|entry| entry.map(<[u8]>::to_vec)).collect();
-        let entries = entries.map_err(|e| damaged(e.to_string()))?;
-        if entries.len() != usize::from(width) {
-            return Err(damaged(format!("{} entries, not {width}", entries.len())));
-        }
-        Ok(entries)
+    /// When a file cannot be read; what `sink` answers.
+    pub(crate) fn scan(
+        &self,
+        range: std::ops::Range<u64>,
+        sink: &mut dyn FnMut(u64, &[u8]) -> Result<bool, AuditError>,
+    ) -> Result<(), AuditError> {
+        let mut failed = None;
+        self.reader.for_each(range, &mut |index, entry| {
+            sink(index, entry).unwrap_or_else(|error| {
+                failed = Some(error);
+                false
+            })
+        })?;
+        failed.map_or(Ok(()), Err)
     }
-
-    /// A bundle at least as full as the checkpoint says: the owner may meanwhile have replaced a partial one.
-    fn read_bundle(&self, index: u64) -> Result<(PathBuf, Vec<u8>), AuditError> {
-        let mut size = self.size;
-        for attempt in 0.. {
-            let width = Tile::width_in(Level::Entries, index, size);
-            for width in [width, 256] {
-                let tile = Tile { level: Level::Entries, index, width };
-                let path = self.home.join("log").join(tile.to_string());
-                match std::fs::read(&path) {
-                    Ok(bytes) => return Ok((path, bytes)),
-                    Err(e) if e.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
-                    Err(e) => return Err(AuditError::io("read", &path, e)),
-                }
-            }
-            let now = Self::open(&self.home)?.size;
-            if now == size {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
-            size = now.max(self.size);
-        }
-        Err(AuditError::Gone) // the loop only ends by returning
-    }
-}
-
-fn read_small(path: &Path) -> Result<String, AuditError> {
-    let fail = |e| AuditError::io("read", path, e);
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(fail)?;
-    io::Read::read_to_string(&mut io::Read::take(file, MAX_CHECKPOINT), &mut text).map_err(fail)?;
-    Ok(text)
 }

@@ -42,32 +42,33 @@ pub fn verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, AuditError> {
     let verifier = LogKeys::of(home).verifier()?;
-    let options = VerifyOptions { origin: None, earlier };
+    let options = VerifyOptions { earlier, ..VerifyOptions::default() };
     let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
     let log = ledger::verify(home, &verifier, &options, &mut twice)?;
     let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0 };
     let size = found.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size());
     if found.log.holds() && size > 0 {
-        check_events(&Files::at(home, size), &mut found, progress)?;
+        check_events(&Files::open(home)?, size, &mut found, progress)?;
     }
     Ok(found)
 }
 
 fn check_events(
     files: &Files,
+    size: u64,
     found: &mut Verification,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), AuditError> {
-    for bundle in 0..files.size.div_ceil(TILE_WIDTH) {
-        let first = bundle * TILE_WIDTH;
-        for (index, entry) in (first..).zip(files.bundle(bundle)?) {
-            let Err(why) = read_stored(&entry) else { continue };
+    files.scan(0..size, &mut |index, entry| {
+        if index.is_multiple_of(TILE_WIDTH) {
+            progress(size + index, size * 2);
+        }
+        if let Err(why) = read_stored(entry) {
             found.not_events_count += 1;
             if found.not_events.len() < MAX_KEPT {
                 found.not_events.push((index, why));
             }
         }
-        progress(files.size + first, files.size * 2);
-    }
-    Ok(())
+        Ok(true)
+    })
 }

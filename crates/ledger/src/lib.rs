@@ -6,22 +6,27 @@
 //!
 //! Acknowledged means durable: [`Log::append`] returns, and a [`Ticket`] is answered, after the sync of the
 //! write-ahead log.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod checkpoint;
-mod edge;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod format;
 mod integrate;
+mod keep;
+mod leaves;
 mod log;
 mod options;
+mod export;
 mod read;
+mod reader;
 mod recover;
+mod segment;
 mod shared;
 mod storage;
+mod tree;
 mod verify;
-mod wal;
 
 #[cfg(test)]
 mod crash_tests;
@@ -29,8 +34,12 @@ mod crash_tests;
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};
 pub use log::{Entries, LOCK, Log};
-pub use options::Options;
+pub use keep::{Protection, SegmentFacts};
+pub use leaves::Leaves;
+pub use options::{Options, Trees};
+pub use reader::Reader;
 pub use recover::Recovery;
 pub use shared::Ticket;
 pub use verify::{Damage, Report, VerifyOptions, verify};
-pub use wal::replay::Torn;
+pub use segment::Form;
+pub use segment::scan::Torn;

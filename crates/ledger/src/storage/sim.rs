@@ -27,7 +27,7 @@ enum Op {
     Empty {
         file: usize,
     },
-    Allocate {
+    SetLength {
         file: usize,
         length: u64,
     },
@@ -124,7 +124,11 @@ impl Disk {
     fn apply(&mut self, op: &Op, keeps: &dyn Fn(u64) -> bool) {
         match op {
             Op::Empty { file } => self.nodes[*file] = Node::File(Vec::new()),
-            Op::Allocate { file, length } => self.grow(*file, *length),
+            Op::SetLength { file, length } => {
+                if let Node::File(content) = &mut self.nodes[*file] {
+                    content.resize(*length as usize, 0);
+                }
+            }
             Op::Write { file, offset, bytes } => {
                 for sector in sectors(*offset, bytes.len()).filter(|sector| keeps(*sector)) {
                     let from = offset.max(&(sector * SECTOR)) - offset;
@@ -213,7 +217,7 @@ impl Inner {
                 Op::Write { file, offset, bytes } if !durable[*file] => {
                     units.extend(sectors(*offset, bytes.len()).rev().map(|sector| Unit { op: at, sector }));
                 }
-                Op::Empty { file: node } | Op::Allocate { file: node, .. } if !durable[*node] => {
+                Op::Empty { file: node } | Op::SetLength { file: node, .. } if !durable[*node] => {
                     units.push(Unit { op: at, sector: 0 });
                 }
                 Op::Link { dir, .. } | Op::Unlink { dir, .. } if !durable[*dir] => {
@@ -330,12 +334,8 @@ struct SimFile {
 }
 
 impl Stored for SimFile {
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut inner = self.sim.inner();
-        if inner.fault == Some(Fault::Full) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        inner.perform(Op::Allocate { file: self.file, length });
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.sim.inner().perform(Op::SetLength { file: self.file, length });
         Ok(())
     }
 
@@ -394,15 +394,19 @@ impl Storage for Sim {
         Ok(Box::new(SimFile { sim: self.clone(), file }))
     }
 
-    /// All contents are written before the first is synced: the weaker of the two orders that real files use.
-    fn write_files(&self, site: Site, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let mut open = Vec::new();
-        for (path, bytes) in files {
-            let file = self.create(path)?;
-            file.write_at(0, bytes)?;
-            open.push(file);
-        }
-        open.iter().try_for_each(|file| file.sync(site))
+    fn open(&self, path: &str) -> io::Result<Box<dyn Stored>> {
+        let file = self.inner().live.lookup(path)?;
+        Ok(Box::new(SimFile { sim: self.clone(), file }))
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.read(path).map(|content| content.len() as u64)
+    }
+
+    fn read_at(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let content = self.read(path)?;
+        let from = (offset as usize).min(content.len());
+        Ok(content[from..content.len().min(from.saturating_add(length))].to_vec())
     }
 
     fn make_dir(&self, path: &str) -> io::Result<()> {
@@ -443,5 +447,9 @@ impl Storage for Sim {
             inner.perform(Op::SyncDir { dir });
         }
         Ok(())
+    }
+
+    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
