@@ -166,9 +166,7 @@ fn ledger_kind(error: &LedgerError) -> ErrorKind {
         | LedgerError::TooLong { .. }
         | LedgerError::Pruned { .. }
         | LedgerError::Segment { .. }
-        | LedgerError::Tlog(_) => {
-            ErrorKind::Request
-        }
+        | LedgerError::Tlog(_) => ErrorKind::Request,
         LedgerError::Damaged { .. }
         | LedgerError::WalDamaged { .. }
         | LedgerError::WalGap { .. }

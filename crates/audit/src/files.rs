@@ -1,20 +1,18 @@
 //! The ledger as its files show it: without the lock, without the owner, without writing. Only what is under a
 //! checkpoint is seen.
 
+use std::ops::Range;
 use std::path::Path;
 
-use ledger::Reader;
-
-use crate::query::{Filter, Found};
-use crate::reads::Sink;
+use crate::query::{Filter, Sink, Source, search};
 use crate::{AuditError, LogKeys};
 
-/// Entries that are read at a time when the ledger is read backwards.
-const STRIDE: u64 = 4096;
+/// How often a follower looks for a newer checkpoint.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A home's published files.
 pub struct Files {
-    reader: Reader,
+    reader: ledger::Reader,
     /// Events under the checkpoint when this was opened.
     pub size: u64,
 }
@@ -25,7 +23,7 @@ impl Files {
     /// # Errors
     /// When it cannot be read, or is not this log's.
     pub fn open(home: &Path) -> Result<Self, AuditError> {
-        let reader = Reader::open(home, &LogKeys::of(home).verifier()?)?;
+        let reader = ledger::Reader::open(home, &LogKeys::of(home).verifier()?)?;
         let size = reader.checkpoint().size();
         Ok(Self { reader, size })
     }
@@ -35,52 +33,56 @@ impl Files {
     /// # Errors
     /// As there.
     pub fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
-        let conditions = filter.conditions()?;
-        let (start, mut end) = (filter.from.unwrap_or(0), filter.to.unwrap_or(u64::MAX).min(self.size));
-        let mut left = filter.limit.unwrap_or(u64::MAX);
-        if !filter.reverse {
-            return self.scan(start..end, &mut |index, entry| {
-                if left > 0 && conditions.hold(entry) {
-                    left -= 1;
-                    sink(Found { index, stored: entry.to_vec() })?;
-                }
-                Ok(left > 0)
-            });
-        }
-        while end > start && left > 0 {
-            let from = start.max((end - 1) / STRIDE * STRIDE);
-            let mut found = Vec::new();
-            self.scan(from..end, &mut |index, entry| {
-                if conditions.hold(entry) {
-                    found.push(Found { index, stored: entry.to_vec() });
-                }
-                Ok(true)
+        search(self, None, filter, sink)
+    }
+
+    /// As [`crate::Session::follow_as`], by looking for a newer checkpoint several times a second. Nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`Files::query`].
+    pub fn follow(
+        home: &Path,
+        filter: &Filter,
+        lines: u64,
+        wanted: &dyn Fn() -> bool,
+        sink: &mut Sink<'_>,
+        idle: &mut dyn FnMut() -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        let mut files = Self::open(home)?;
+        let newest = Filter {
+            limit: Some(lines.min(filter.limit.unwrap_or(u64::MAX))),
+            reverse: true,
+            ..filter.clone()
+        };
+        let mut there = Vec::new();
+        files.query(&newest, &mut |found| {
+            there.push(found);
+            Ok(())
+        })?;
+        let mut left = filter.limit.map(|limit| limit.saturating_sub(there.len() as u64));
+        there.into_iter().rev().try_for_each(&mut *sink)?;
+        while wanted() && left != Some(0) {
+            idle()?;
+            std::thread::sleep(AGAIN);
+            let seen = files.size;
+            files = Self::open(home)?;
+            let more = Filter { from: Some(seen), limit: left, ..filter.clone() };
+            files.query(&more, &mut |found| {
+                left = left.map(|left| left.saturating_sub(1));
+                sink(found)
             })?;
-            for found in found.into_iter().rev().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-                left -= 1;
-                sink(found)?;
-            }
-            end = from;
         }
         Ok(())
     }
+}
 
-    /// Gives the entries of a range to `sink`, until it answers `false` or fails.
-    ///
-    /// # Errors
-    /// When a file cannot be read; what `sink` answers.
-    pub(crate) fn scan(
-        &self,
-        range: std::ops::Range<u64>,
-        sink: &mut dyn FnMut(u64, &[u8]) -> Result<bool, AuditError>,
-    ) -> Result<(), AuditError> {
-        let mut failed = None;
-        self.reader.for_each(range, &mut |index, entry| {
-            sink(index, entry).unwrap_or_else(|error| {
-                failed = Some(error);
-                false
-            })
-        })?;
-        failed.map_or(Ok(()), Err)
+impl Source for Files {
+    fn range(&self) -> Range<u64> {
+        self.reader.minimum()..self.size
+    }
+
+    fn read(&self, range: Range<u64>, each: &mut dyn FnMut(u64, Vec<u8>) -> bool) -> Result<(), AuditError> {
+        self.reader.for_each(range, &mut |index, entry| each(index, entry.to_vec()))?;
+        Ok(())
     }
 }

@@ -552,6 +552,6 @@ fn a_file_that_is_no_checkpoint_is_not_taken_for_damage_of_the_ledger() {
     home.run(&["audit", "checkpoint", "-o", "own.checkpoint"], 0);
     home.write("wrong", "not a checkpoint");
     let error = text(&home.run(&["audit", "verify", "--checkpoint", "wrong"], 1).stderr);
-    assert!(error.contains("the file given with `--checkpoint`"), "{error}");
+    assert!(error.contains("the checkpoint that was given"), "{error}");
     assert!(error.contains("hint: name one that `custody audit checkpoint"), "{error}");
 }

@@ -14,12 +14,16 @@ const FIRST: &[&str] = &[
     "custody audit record < events.jsonl",
     "custody audit checkpoint -o january.checkpoint",
     "custody seal create bin -o bin.seal.json",
+    "custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe",
 ];
 
 /// Examples that run until they are told to stop: two seconds later, by SIGTERM. `tail` may die of it.
 const UNTIL_STOPPED: &[&str] = &[
     "custody audit tail --act RUN.",
     "custody audit tail --lines 20 --duration 60",
+    "custody audit tail --severity WARN --color always",
+    "custody serve --listen 127.0.0.1:8481",
+    "custody serve --listen 127.0.0.1:8482 --token-file home/serve.tokens",
     "custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments",
     "custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments",
     "custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments",
@@ -104,6 +108,8 @@ fn stage() -> Option<Home> {
     }
     stage.run(&["init"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
+    stage.write("app.exe", support::pe::program(2));
+    support::pe::authority(stage.folder());
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     Some(stage)

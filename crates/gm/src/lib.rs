@@ -1,7 +1,7 @@
-//! SM3 and SM4, and one API that hashes a stream under SHA-256 and SM3 in one pass.
+//! SM2, SM3 and SM4, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
-//! Pure: bytes in, digests out. No I/O, no clock, no allocation. `unsafe` stands in two private
-//! modules, `sm3::simd` and `sm4::simd`.
+//! Pure: bytes in, bytes out. No I/O, no clock, no randomness of its own; only keys and ciphertexts of SM2 allocate.
+//! `unsafe` stands in two private modules, `sm3::simd` and `sm4::simd`.
 //!
 //! The `std` feature (default) is used for one thing: asking the processor at run time which vector instructions it
 //! has. Without it the crate is `no_std` and uses the ones that it was compiled for (`-C target-cpu`).
@@ -16,11 +16,18 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 
+extern crate alloc;
+
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+mod hmac;
+mod lanes;
+pub mod sm2;
 pub mod sm3;
 mod sm4;
 
+pub use hmac::HmacSm3;
+pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad};
 pub use sm3::Sm3;
 pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
 

@@ -79,12 +79,14 @@ pub fn checkpoint(data: &[u8]) {
 
 fn replayed(bytes: Vec<u8>) {
     let mut leaves = 0;
-    let Ok(found) = scan(&bytes, HEADER.first, &mut |_, record| leaves += record.leaves().count() as u64) else {
+    let Ok(found) = scan(&bytes, HEADER.first, &mut |_, record| leaves += record.leaves().count() as u64)
+    else {
         return;
     };
     assert_eq!(found.end, HEADER.first + leaves);
     let records = &bytes[..usize::try_from(found.records_end).unwrap_or(usize::MAX)];
-    let again = scan(records, HEADER.first, &mut |_, _| ()).expect("the same records, and nothing behind them");
+    let again =
+        scan(records, HEADER.first, &mut |_, _| ()).expect("the same records, and nothing behind them");
     assert_eq!((again.end, &again.marks), (found.end, &found.marks));
     assert!(matches!(again.rest, Rest::Nothing));
 }

@@ -80,7 +80,10 @@ impl Integrator {
     }
 
     /// Nothing more after a failure that does not pass.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    fn guarded<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -115,7 +118,13 @@ impl Integrator {
 
     fn sign(&self) -> Result<SignedCheckpoint, LedgerError> {
         let heads = (self.trees.size(), self.minimum);
-        SignedCheckpoint::sign(&self.origin, &self.signer, heads, self.trees.sha256.root(), self.trees.sm3_root())
+        SignedCheckpoint::sign(
+            &self.origin,
+            &self.signer,
+            heads,
+            self.trees.sha256.root(),
+            self.trees.sm3_root(),
+        )
     }
 
     /// The same checkpoint by the log's own key: published anew when another key had signed it.

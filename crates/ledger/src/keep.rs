@@ -55,7 +55,8 @@ impl Log {
     fn facts(&self, segment: &Segment) -> Result<SegmentFacts, LedgerError> {
         let (state, path) = (segment.snapshot(), segment.path());
         let closed = state.stage == Stage::Closed;
-        let bytes = if closed { self.storage.length(&path).attempt("read", &path)? } else { state.records_end };
+        let bytes =
+            if closed { self.storage.length(&path).attempt("read", &path)? } else { state.records_end };
         let (first, closed) = (segment.first, closed.then_some(state.closed));
         Ok(SegmentFacts { first, end: state.end, form: state.form, path, bytes, begun: state.begun, closed })
     }
@@ -82,7 +83,10 @@ impl Log {
         let segment = self.closed(first)?;
         let state = segment.snapshot();
         if state.form != Form::Plain || form == Form::Plain {
-            return Err(LedgerError::Segment { first, why: "only plain segments are compressed, and none is made plain" });
+            return Err(LedgerError::Segment {
+                first,
+                why: "only plain segments are compressed, and none is made plain",
+            });
         }
         let (plain, path) = (segment.path(), segment_path(first, form));
         let mut packer = Packer::new(form, first, state.begun, state.closed);
@@ -114,7 +118,8 @@ impl Log {
     pub fn prune(&self, before: u64) -> Result<u64, LedgerError> {
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.map.all();
-        let old: Vec<_> = all.iter().take_while(|s| s.stage() == Stage::Closed && s.end() <= before).collect();
+        let old: Vec<_> =
+            all.iter().take_while(|s| s.stage() == Stage::Closed && s.end() <= before).collect();
         let mut integrator = self.integrator.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(minimum) = old.last().map(|segment| segment.end()) else { return Ok(integrator.minimum) };
         let kept = std::mem::replace(&mut integrator.minimum, minimum);

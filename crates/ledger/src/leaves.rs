@@ -138,8 +138,18 @@ mod tests {
     #[test]
     fn what_fails_to_be_written_leaves_no_trace() {
         let mut leaves = Leaves::new();
-        leaves.push_with(|out| { out.extend_from_slice(b"one"); Ok::<_, ()>(()) }).unwrap();
-        leaves.push_with(|out| { out.extend_from_slice(b"half"); Err(()) }).unwrap_err();
+        leaves
+            .push_with(|out| {
+                out.extend_from_slice(b"one");
+                Ok::<_, ()>(())
+            })
+            .unwrap();
+        leaves
+            .push_with(|out| {
+                out.extend_from_slice(b"half");
+                Err(())
+            })
+            .unwrap_err();
         leaves.push(b"two");
         assert_eq!(leaves.iter().collect::<Vec<_>>(), [&b"one"[..], b"two"]);
         leaves.push(&[0; 65536]);

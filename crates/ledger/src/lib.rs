@@ -10,15 +10,15 @@
 
 mod checkpoint;
 mod error;
+mod export;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
-mod format;
 mod integrate;
 mod keep;
 mod leaves;
 mod log;
 mod options;
-mod export;
 mod read;
 mod reader;
 mod recover;
@@ -33,13 +33,13 @@ mod crash_tests;
 
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};
-pub use log::{Entries, LOCK, Log};
 pub use keep::{Protection, SegmentFacts};
 pub use leaves::Leaves;
+pub use log::{Entries, LOCK, Log};
 pub use options::{Options, Trees};
 pub use reader::Reader;
 pub use recover::Recovery;
-pub use shared::Ticket;
-pub use verify::{Damage, Report, VerifyOptions, verify};
 pub use segment::Form;
 pub use segment::scan::Torn;
+pub use shared::Ticket;
+pub use verify::{Damage, Report, VerifyOptions, verify};

@@ -61,7 +61,16 @@ impl Log {
         let shared = Arc::new(Shared::new(recovered.published, held_bytes));
         let writer = Writer::new(Arc::clone(&storage), Arc::clone(&map), segment_bytes, recovered.open);
         let integrator = Arc::new(Mutex::new(recovered.integrator));
-        let mut log = Self { storage, shared, map, integrator, group_bytes, keeping: Mutex::new(()), threads: Vec::new(), _lock: lock };
+        let mut log = Self {
+            storage,
+            shared,
+            map,
+            integrator,
+            group_bytes,
+            keeping: Mutex::new(()),
+            threads: Vec::new(),
+            _lock: lock,
+        };
         let shared = Arc::clone(&log.shared);
         log.spawn("ledger-writer", move || write_groups(&shared, writer, group_bytes))?;
         let (shared, integrator) = (Arc::clone(&log.shared), Arc::clone(&log.integrator));
@@ -122,6 +131,12 @@ impl Log {
         self.shared.sizes().1
     }
 
+    /// Index of the first entry that is kept; those before it were pruned.
+    #[must_use]
+    pub fn minimum(&self) -> u64 {
+        self.map.begin().unwrap_or_else(|| self.durable_size())
+    }
+
     /// Waits until more than `beyond` leaves are durable, or until `timeout`; answers how many are. Follow the log
     /// with `let mut seen = log.durable_size(); loop { let now = log.wait_durable(seen, …)?; … seen = now; }`.
     ///
@@ -176,7 +191,7 @@ impl Log {
 
     /// That an entry below `end` is not pruned.
     fn check_kept(&self, index: u64, end: u64) -> Result<(), LedgerError> {
-        let minimum = self.map.begin().unwrap_or_else(|| self.durable_size());
+        let minimum = self.minimum();
         if index < minimum && index < end { Err(LedgerError::Pruned { index, minimum }) } else { Ok(()) }
     }
 
@@ -379,7 +394,10 @@ fn report<T>(shared: &Shared, done: Result<T, LedgerError>) -> Result<T, LedgerE
     done
 }
 
-pub(crate) fn integrate(shared: &Shared, integrator: &Mutex<Integrator>) -> Result<Arc<SignedCheckpoint>, LedgerError> {
+pub(crate) fn integrate(
+    shared: &Shared,
+    integrator: &Mutex<Integrator>,
+) -> Result<Arc<SignedCheckpoint>, LedgerError> {
     report(shared, lock(integrator).run(shared))
 }
 

@@ -16,7 +16,11 @@ pub(crate) fn damaged(path: &str, why: impl Into<String>) -> LedgerError {
 }
 
 /// The hashes of a tile: a slice of its row.
-pub(crate) fn read_tile<H: Place>(storage: &dyn Storage, tile: Tile, level: u8) -> Result<Vec<Hash>, LedgerError> {
+pub(crate) fn read_tile<H: Place>(
+    storage: &dyn Storage,
+    tile: Tile,
+    level: u8,
+) -> Result<Vec<Hash>, LedgerError> {
     let from = tile.index.saturating_mul(TILE_WIDTH);
     read_row::<H>(storage, level, from, from + u64::from(tile.width))
 }
@@ -44,9 +48,8 @@ fn bundle(storage: &dyn Storage, map: &Map, tile: Tile) -> Result<Option<Vec<u8>
     let first = tile.index * TILE_WIDTH;
     let end = first + u64::from(tile.width);
     let mut bytes = Vec::new();
-    let reached = map.read(storage, first..end, &mut |_, entry| {
-        tlog::bundle::push(&mut bytes, entry).is_some()
-    })?;
+    let reached =
+        map.read(storage, first..end, &mut |_, entry| tlog::bundle::push(&mut bytes, entry).is_some())?;
     Ok((reached == end).then_some(bytes))
 }
 

@@ -33,7 +33,9 @@ impl Reader {
     pub fn open(home: &Path, verifier: &NoteVerifier) -> Result<Self, LedgerError> {
         let storage = Disk::new(home);
         let note = match storage.read(PATH) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(damaged(PATH, "it is missing")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(damaged(PATH, "it is missing"));
+            }
             note => note.attempt("read", PATH)?,
         };
         let checkpoint = SignedCheckpoint::open_bytes(note, verifier, verifier.name())

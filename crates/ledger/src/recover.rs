@@ -12,10 +12,10 @@ use crate::format;
 use crate::integrate::{Integrator, make_dir};
 use crate::options::Options;
 use crate::read::damaged;
+use crate::segment;
 use crate::segment::map::Map;
 use crate::segment::scan::Torn;
 use crate::segment::writer::Open;
-use crate::segment;
 use crate::storage::{Site, Storage};
 use crate::tree::{Tree, Trees, read_row};
 

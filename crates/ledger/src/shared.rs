@@ -323,7 +323,9 @@ impl Shared {
                 return Turn::End;
             }
             // After a failure the next attempt waits for its time.
-            if left.is_zero() || (waiting >= PUBLISH_AT && state.unpublished.is_none() && state.poisoned.is_none()) {
+            if left.is_zero()
+                || (waiting >= PUBLISH_AT && state.unpublished.is_none() && state.poisoned.is_none())
+            {
                 return Turn::Publish;
             }
             if state.pending_cost >= HASH_AT || state.pending_cost * 2 > self.limit {

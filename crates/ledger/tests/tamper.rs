@@ -14,9 +14,9 @@ use ledger::{Damage, Form, Log, Options, VerifyOptions};
 fn names(damage: &Damage, file: &str, at: u64) -> bool {
     match damage {
         Damage::Checkpoint { .. } => file == "log/checkpoint",
-        Damage::Entry { path, bytes, .. } | Damage::Segment { path, bytes, .. } | Damage::Hash { path, bytes, .. } => {
-            path == file && bytes.contains(&at)
-        }
+        Damage::Entry { path, bytes, .. }
+        | Damage::Segment { path, bytes, .. }
+        | Damage::Hash { path, bytes, .. } => path == file && bytes.contains(&at),
         _ => false,
     }
 }
@@ -62,7 +62,8 @@ fn a_changed_entry_is_named_by_its_index() {
         let report = verify(home.path());
         assert!(
             matches!(&report.damage[..], [Damage::Entry { index: found, bytes, .. }] if *found == index && bytes.contains(&(at as u64 + 3))),
-            "{index}: {:?}", report.damage
+            "{index}: {:?}",
+            report.damage
         );
     }
 }
@@ -110,7 +111,13 @@ fn bytes_of_closed_and_compressed_segments_count() {
         log.append(vec![leaf(270)]).unwrap();
         log.compress(90, form).unwrap();
         log.close().unwrap();
-        let whole = |length: usize| if length < 4096 { (0..length).collect() } else { (0..64).chain((64..4096).step_by(197)).chain(4096..length).collect() };
+        let whole = |length: usize| {
+            if length < 4096 {
+                (0..length).collect()
+            } else {
+                (0..64).chain((64..4096).step_by(197)).chain(4096..length).collect()
+            }
+        };
         let flips = flip_and_verify(home.path(), whole, &[0x01]);
         assert!(flips > 4000, "{flips}");
     }
@@ -144,7 +151,8 @@ fn a_missing_file_is_named_and_so_is_one_that_does_not_belong() {
         "log/entries/x.seg",
     ] {
         let path = home.path().join(extra);
-        let dirs: Vec<_> = path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+        let dirs: Vec<_> =
+            path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, b"x").unwrap();
         let report = verify(home.path());
@@ -235,7 +243,8 @@ fn another_key_or_origin_is_refused() {
     let other = signing::note::NoteSigner::new(ORIGIN, signing::Ed25519Signer::generate().unwrap()).unwrap();
     let report = ledger::verify(home.path(), &other.verifier(), &VerifyOptions::default(), &mut |_, _| ());
     assert!(matches!(report.unwrap().damage[..], [Damage::Checkpoint { .. }]));
-    let elsewhere = VerifyOptions { origin: Some("log.example/other".to_owned()), ..VerifyOptions::default() };
+    let elsewhere =
+        VerifyOptions { origin: Some("log.example/other".to_owned()), ..VerifyOptions::default() };
     let report = ledger::verify(home.path(), &common::verifier(), &elsewhere, &mut |_, _| ());
     assert!(matches!(report.unwrap().damage[..], [Damage::Checkpoint { .. }]));
 }

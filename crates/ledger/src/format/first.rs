@@ -16,10 +16,10 @@ use crate::leaves::Leaves;
 use crate::options::Options;
 use crate::read::damaged;
 use crate::recover::find_checkpoint;
+use crate::segment;
 use crate::segment::map::Map;
 use crate::segment::record::{self, FIRST_RECORD, Salt};
 use crate::segment::writer::{Failure, Writer};
-use crate::segment;
 use crate::storage::Storage;
 use crate::tree::{RowWriter, Trees};
 
@@ -185,8 +185,13 @@ impl<'a> Copy<'a> {
 
     /// That the entries lead to what was signed.
     fn check(&self, found: &SignedCheckpoint) -> Result<(), LedgerError> {
-        let same = self.trees.sha256.root() == found.checkpoint.root && self.trees.sm3_root().as_ref() == found.sm3_root();
-        if same { Ok(()) } else { Err(damaged("log/tile/entries", "the entries do not lead to the checkpoint's roots")) }
+        let same = self.trees.sha256.root() == found.checkpoint.root
+            && self.trees.sm3_root().as_ref() == found.sm3_root();
+        if same {
+            Ok(())
+        } else {
+            Err(damaged("log/tile/entries", "the entries do not lead to the checkpoint's roots"))
+        }
     }
 
     /// Takes the entries of an old segment that are behind those taken already.

@@ -68,7 +68,9 @@ pub(super) fn load(
 fn join(end: Option<u64>, first: u64, minimum: u64) -> Result<(), LedgerError> {
     match end {
         Some(end) if first > end => Err(LedgerError::WalGap { from: end, to: first }),
-        Some(end) if first < end => Err(damaged(&segment_path(first, Form::Plain), "it repeats entries of the one before")),
+        Some(end) if first < end => {
+            Err(damaged(&segment_path(first, Form::Plain), "it repeats entries of the one before"))
+        }
         None if first > minimum => Err(LedgerError::WalGap { from: minimum, to: first }),
         _ => Ok(()),
     }
@@ -158,7 +160,8 @@ impl Found<'_> {
             self.rewrite(path, bytes, from, scan.records_end)?;
         }
         if torn && self.is_last {
-            self.loaded.torn = Some(Torn { segment: path.to_owned(), offset: scan.records_end, index: scan.end });
+            self.loaded.torn =
+                Some(Torn { segment: path.to_owned(), offset: scan.records_end, index: scan.end });
             let cut = self.storage.open(path).and_then(|file| {
                 file.set_length(scan.records_end)?;
                 file.sync(Site::RecordsFound)
@@ -166,11 +169,13 @@ impl Found<'_> {
             cut.attempt("cut a torn record off", path)?;
         }
         let stage = if self.is_last { Stage::Open } else { Stage::Retired };
-        let segment = Arc::new(Segment::plain(&scan.header, scan.end, scan.records_end, scan.marks, stage, 0));
+        let segment =
+            Arc::new(Segment::plain(&scan.header, scan.end, scan.records_end, scan.marks, stage, 0));
         if self.is_last {
             let file = self.storage.open(path).attempt("open", path)?;
             let (salt, offset) = (scan.header.salt, scan.records_end);
-            self.loaded.open = Some(Open { segment: Arc::clone(&segment), salt, file, offset, reserved: false });
+            self.loaded.open =
+                Some(Open { segment: Arc::clone(&segment), salt, file, offset, reserved: false });
         }
         Ok(segment)
     }

@@ -70,13 +70,15 @@ impl End {
         let head = bytes.first_chunk::<HEAD>()?;
         let word = |at: usize| head[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or_default();
         let count = usize::try_from(word(48)).ok()?; // its upper half is the zero bytes
-        if Self::length(bytes) != Some(bytes.len()) || bytes.len() != HEAD + 8usize.checked_mul(count)? + TAIL {
+        if Self::length(bytes) != Some(bytes.len()) || bytes.len() != HEAD + 8usize.checked_mul(count)? + TAIL
+        {
             return None;
         }
         let body = &bytes[HEAD..bytes.len() - TAIL];
         let half = |four: &[u8]| four.try_into().map(u32::from_le_bytes).unwrap_or_default();
         let marks = body.chunks_exact(8).map(|m| Mark { record: half(&m[..4]), at: half(&m[4..]) }).collect();
-        let end = Self { first: word(8), end: word(16), at: word(24), begun: word(32), closed: word(40), marks };
+        let end =
+            Self { first: word(8), end: word(16), at: word(24), begun: word(32), closed: word(40), marks };
         (end.to_bytes(salt) == bytes).then_some(end)
     }
 }

@@ -51,7 +51,14 @@ impl Segment {
         Self::plain(header, header.first, FIRST_RECORD as u64, Vec::new(), Stage::Open, 0)
     }
 
-    pub(crate) fn plain(header: &Header, end: u64, records_end: u64, marks: Vec<Mark>, stage: Stage, closed: u64) -> Self {
+    pub(crate) fn plain(
+        header: &Header,
+        end: u64,
+        records_end: u64,
+        marks: Vec<Mark>,
+        stage: Stage,
+        closed: u64,
+    ) -> Self {
         let state = State {
             form: Form::Plain,
             stage,
@@ -168,7 +175,9 @@ impl Segment {
         let skipped = bundles_before(self.first);
         let number = (from / tlog::TILE_WIDTH).checked_sub(skipped).and_then(|n| usize::try_from(n).ok());
         match number.and_then(|n| state.marks.get(n).map(|mark| (n, *mark))) {
-            Some((n, mark)) => read::Start { index: (skipped + n as u64) * tlog::TILE_WIDTH, mark: Some(mark) },
+            Some((n, mark)) => {
+                read::Start { index: (skipped + n as u64) * tlog::TILE_WIDTH, mark: Some(mark) }
+            }
             None => read::Start { index: self.first, mark: None },
         }
     }
@@ -262,7 +271,11 @@ impl Map {
 }
 
 /// Reads what a closed segment says of itself; `None` when it is not closed.
-pub(crate) fn load_closed(storage: &dyn Storage, first: u64, form: Form) -> Result<Option<Segment>, LedgerError> {
+pub(crate) fn load_closed(
+    storage: &dyn Storage,
+    first: u64,
+    form: Form,
+) -> Result<Option<Segment>, LedgerError> {
     let path = segment_path(first, form);
     let length = storage.length(&path).attempt("read", &path)?;
     let bytes = |offset: u64, count: usize| storage.read_at(&path, offset, count).attempt("read", &path);
@@ -274,7 +287,8 @@ pub(crate) fn load_closed(storage: &dyn Storage, first: u64, form: Form) -> Resu
     if !end::is_closed(length) {
         return Ok(None);
     }
-    let header = Header::read(&bytes(0, FIRST_RECORD)?, first).ok_or_else(|| damaged(&path, "its header is not whole"))?;
+    let header = Header::read(&bytes(0, FIRST_RECORD)?, first)
+        .ok_or_else(|| damaged(&path, "its header is not whole"))?;
     let tail = bytes(length.saturating_sub(end::TAIL as u64), end::TAIL)?;
     let size = End::length(&tail).ok_or_else(|| damaged(&path, "its end is not whole"))?;
     let found = End::read(&bytes(length.saturating_sub(size as u64), size)?, &header.salt)

@@ -48,7 +48,9 @@ pub(crate) fn segment_path(first: u64, form: Form) -> String {
 
 /// The segment that a name in [`DIR`] belongs to.
 pub(crate) fn parse_name(name: &str) -> Option<(u64, Form)> {
-    let form = Form::ALL.into_iter().find(|form| name.len() == 16 + form.suffix().len() && name.ends_with(form.suffix()))?;
+    let form = Form::ALL
+        .into_iter()
+        .find(|form| name.len() == 16 + form.suffix().len() && name.ends_with(form.suffix()))?;
     let digits = name.get(..16)?;
     let lower = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if lower { u64::from_str_radix(digits, 16).ok().map(|first| (first, form)) } else { None }

@@ -78,7 +78,12 @@ impl Index {
         }
         let block = |at: usize| {
             let half = |at: usize| bytes.get(at..at + 4)?.try_into().map(u32::from_le_bytes).ok();
-            Some(Block { first: word(at)?, offset: word(at + 8)?, raw: half(at + 16)?, checksum: half(at + 20)? })
+            Some(Block {
+                first: word(at)?,
+                offset: word(at + 8)?,
+                raw: half(at + 16)?,
+                checksum: half(at + 20)?,
+            })
         };
         let blocks: Option<Vec<Block>> = (0..count).map(|n| block(HEAD + EACH * n)).collect();
         let index = Self {
@@ -89,9 +94,14 @@ impl Index {
             at: word(40)?,
             blocks: blocks?,
         };
-        let ordered = index.blocks.windows(2).all(|pair| pair[0].first < pair[1].first && pair[0].offset < pair[1].offset);
-        let starts = index.blocks.first().is_some_and(|block| (block.first, block.offset) == (index.first, 0));
-        let within = index.blocks.last().is_some_and(|block| block.first < index.end && block.offset < index.at);
+        let ordered = index
+            .blocks
+            .windows(2)
+            .all(|pair| pair[0].first < pair[1].first && pair[0].offset < pair[1].offset);
+        let starts =
+            index.blocks.first().is_some_and(|block| (block.first, block.offset) == (index.first, 0));
+        let within =
+            index.blocks.last().is_some_and(|block| block.first < index.end && block.offset < index.at);
         let bounded = index.blocks.iter().all(|block| block.raw as usize <= MAX_BLOCK);
         (index.to_bytes() == bytes && ordered && starts && within && bounded).then_some(index)
     }
@@ -133,7 +143,8 @@ pub(crate) fn read_index<E>(
     let closing = [&CLOSING[..], after].concat();
     let (Some(at), true) = (file_length.checked_sub(whole as u64), rest == closing) else { return Ok(None) };
     let bytes = read(at, whole)?;
-    let index = bytes.strip_prefix(&before[..]).and_then(|rest| rest.strip_suffix(after)).and_then(Index::read);
+    let index =
+        bytes.strip_prefix(&before[..]).and_then(|rest| rest.strip_suffix(after)).and_then(Index::read);
     Ok(index.filter(|index| index.at == at))
 }
 
@@ -187,8 +198,8 @@ impl Packer {
         self.close_block()?;
         (self.index.end, self.index.at) = (self.next, self.out.len() as u64);
         let index = self.index.to_bytes();
-        let (before, after) =
-            frame(self.form, index.len()).ok_or_else(|| std::io::Error::other("too many blocks for this form"))?;
+        let (before, after) = frame(self.form, index.len())
+            .ok_or_else(|| std::io::Error::other("too many blocks for this form"))?;
         self.out.extend([&before[..], &index, after].concat());
         Ok((self.index, self.out))
     }
@@ -216,7 +227,8 @@ pub(crate) fn unpack(form: Form, bytes: &[u8], block: &Block) -> Option<Vec<u8>>
     match form {
         Form::Zstd => {
             // One frame and nothing behind it.
-            let one = zstd::zstd_safe::find_frame_compressed_size(bytes).is_ok_and(|size| size == bytes.len());
+            let one =
+                zstd::zstd_safe::find_frame_compressed_size(bytes).is_ok_and(|size| size == bytes.len());
             zstd::bulk::decompress(bytes, raw).ok().filter(|entries| one && entries.len() == raw)
         }
         Form::Gzip => {
@@ -249,7 +261,8 @@ mod tests {
 
     fn packed(form: Form) -> (Index, Vec<u8>) {
         let mut packer = Packer::new(form, 100, 5, 6);
-        (0..20_000u32).for_each(|i| packer.push(format!("entry {i} {}", "pad ".repeat(40)).as_bytes()).unwrap());
+        (0..20_000u32)
+            .for_each(|i| packer.push(format!("entry {i} {}", "pad ".repeat(40)).as_bytes()).unwrap());
         packer.finish().unwrap()
     }
 
@@ -284,8 +297,15 @@ mod tests {
             let input = std::fs::File::open(file.path()).unwrap();
             match std::process::Command::new(program).arg("-dc").stdin(input).output() {
                 Ok(output) => {
-                    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-                    assert_eq!(tlog::bundle::entries(&output.stdout).filter(|entry| entry.is_ok()).count(), 20_000);
+                    assert!(
+                        output.status.success(),
+                        "{program}: {}",
+                        String::from_utf8_lossy(&output.stderr)
+                    );
+                    assert_eq!(
+                        tlog::bundle::entries(&output.stdout).filter(|entry| entry.is_ok()).count(),
+                        20_000
+                    );
                 }
                 Err(error) => eprintln!("SKIPPED: {program} is not available: {error}"),
             }

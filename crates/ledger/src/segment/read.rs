@@ -24,7 +24,8 @@ impl Window<'_> {
             bytes.get(start..start.checked_add(length)?).map(|_| start)
         };
         if held(self.from, &self.bytes).is_none() {
-            let bytes = self.storage.read_at(self.path, offset, length.max(WINDOW)).attempt("read", self.path)?;
+            let bytes =
+                self.storage.read_at(self.path, offset, length.max(WINDOW)).attempt("read", self.path)?;
             (self.from, self.bytes) = (offset, bytes);
         }
         Ok(held(self.from, &self.bytes).map(|start| &self.bytes[start..start + length]))
@@ -52,7 +53,8 @@ pub(crate) fn read(
     let mut window = Window { storage, path, from: 0, bytes: Vec::new() };
     while index < end {
         let (here, reached) = (record, index);
-        let cut = || crate::read::damaged(path, format!("the record of entry {reached} at byte {here} is cut off"));
+        let cut =
+            || crate::read::damaged(path, format!("the record of entry {reached} at byte {here} is cut off"));
         let header = window.at(record, RECORD_HEADER)?.ok_or_else(cut)?;
         let length = header[4..8].try_into().map(u32::from_le_bytes).unwrap_or(0) as usize;
         if !header.starts_with(b"CWR1") {

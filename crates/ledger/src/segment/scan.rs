@@ -50,11 +50,7 @@ pub(crate) enum Fault {
 }
 
 /// Reads the segment that begins at entry `first`; gives each record to `sink`, with its offset.
-pub(crate) fn scan(
-    bytes: &[u8],
-    first: u64,
-    sink: &mut dyn FnMut(u64, &Record<'_>),
-) -> Result<Scan, Fault> {
+pub(crate) fn scan(bytes: &[u8], first: u64, sink: &mut dyn FnMut(u64, &Record<'_>)) -> Result<Scan, Fault> {
     let after = |offset: usize| bytes.get(offset..).unwrap_or_default();
     let closed = is_closed(bytes.len() as u64);
     let Some(header) = Header::read(bytes, first) else {

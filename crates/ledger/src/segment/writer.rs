@@ -50,7 +50,12 @@ pub(crate) fn now() -> u64 {
 
 impl Writer {
     /// A writer that goes on with the segment that was found open, if any.
-    pub(crate) fn new(storage: Arc<dyn Storage>, map: Arc<Map>, capacity: u64, current: Option<Open>) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        map: Arc<Map>,
+        capacity: u64,
+        current: Option<Open>,
+    ) -> Self {
         let capacity = capacity.clamp(FIRST_RECORD as u64 + 8, MAX_SEGMENT) / 8 * 8; // even: see `end`
         Self { storage, map, capacity, current, buffer: Vec::new() }
     }
@@ -108,7 +113,9 @@ impl Writer {
     fn begin(&mut self, first: u64, at_least: u64) -> Result<Open, LedgerError> {
         let path = segment_path(first, Form::Plain);
         let mut salt = Salt::default();
-        getrandom::fill(&mut salt).map_err(|e| std::io::Error::other(e.to_string())).attempt("salt", &path)?;
+        getrandom::fill(&mut salt)
+            .map_err(|e| std::io::Error::other(e.to_string()))
+            .attempt("salt", &path)?;
         let header = Header { first, salt, begun: now() };
         let capacity = self.capacity.max((FIRST_RECORD as u64 + at_least).next_multiple_of(8));
         let made = (|| {

@@ -53,11 +53,16 @@ pub(crate) fn read_row<H: Place>(
         let length = usize::try_from(here * HASH).unwrap_or(usize::MAX);
         let bytes = match storage.read_at(&path, (at - number * HASHES) * HASH, length) {
             // That a file is not there which the checkpoint implies is damage, and no weakness of this machine.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(damaged(&path, "it is missing")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(damaged(&path, "it is missing"))
+            }
             bytes => bytes.attempt("read", &path),
         }?;
         if bytes.len() != length {
-            return Err(damaged(&path, format!("it ends before hash {}", (at - number * HASHES) + bytes.len() as u64 / HASH)));
+            return Err(damaged(
+                &path,
+                format!("it ends before hash {}", (at - number * HASHES) + bytes.len() as u64 / HASH),
+            ));
         }
         hashes.extend_from_slice(bytes.as_chunks::<32>().0);
         at += here;

@@ -97,7 +97,9 @@ impl fmt::Display for Damage {
             Self::Segment { index, path, bytes, why } => {
                 write!(f, "{path} at entry {index}, bytes {}..{}: {why}", bytes.start, bytes.end)
             }
-            Self::Hash { path, bytes, why } => write!(f, "{path}, bytes {}..{}: {why}", bytes.start, bytes.end),
+            Self::Hash { path, bytes, why } => {
+                write!(f, "{path}, bytes {}..{}: {why}", bytes.start, bytes.end)
+            }
             Self::Gap { from, to } => write!(f, "entries {from}..{to} are missing"),
             Self::Missing { path } => write!(f, "{path}: missing, or cut off"),
             Self::Unexpected { path } => write!(f, "{path}: not part of the log, or longer than it"),
@@ -106,7 +108,10 @@ impl fmt::Display for Damage {
                 write!(f, "the log has {now} entries, {earlier} at the earlier checkpoint")
             }
             Self::Forked { earlier, tree } => {
-                write!(f, "the {tree} root over the first {earlier} entries is not that of the earlier checkpoint")
+                write!(
+                    f,
+                    "the {tree} root over the first {earlier} entries is not that of the earlier checkpoint"
+                )
             }
         }
     }
@@ -121,6 +126,8 @@ pub struct Report {
     pub damage: Vec<Damage>,
     /// Number of findings.
     pub damage_count: u64,
+    /// Entries below this index were not read: verified before, or pruned.
+    pub verified_from: u64,
     /// Durable entries that are not under this checkpoint (the owner may have published them meanwhile).
     pub unpublished: u64,
     /// An unfinished record at the end of the last segment: being written, or left by a crash.

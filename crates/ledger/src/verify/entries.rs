@@ -37,11 +37,15 @@ pub(super) fn check(
 ) -> Result<u64, LedgerError> {
     let size = checkpoint.size();
     let names = match names(storage) {
-        Err(LedgerError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Default::default(),
+        Err(LedgerError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Default::default()
+        }
         names => names?,
     };
-    let names: Vec<(u64, Form)> =
-        names.into_iter().map(|(first, forms)| (first, forms.into_iter().max().unwrap_or(Form::Plain))).collect();
+    let names: Vec<(u64, Form)> = names
+        .into_iter()
+        .map(|(first, forms)| (first, forms.into_iter().max().unwrap_or(Form::Plain)))
+        .collect();
     let mut walk = Walk { storage, size, trees, report, progress };
     let mut end = checkpoint.minimum().max(walk.trees.next());
     walk.trees.skip(checkpoint.minimum().min(size), false, walk.report)?;
@@ -164,7 +168,13 @@ impl Walk<'_, '_> {
     }
 
     /// A segment of which something is damaged.
-    fn unsound(&mut self, path: &str, first: u64, bytes: &[u8], following: Option<u64>) -> Result<u64, LedgerError> {
+    fn unsound(
+        &mut self,
+        path: &str,
+        first: u64,
+        bytes: &[u8],
+        following: Option<u64>,
+    ) -> Result<u64, LedgerError> {
         let mut end = first;
         for piece in pieces(bytes, first, following, self.size) {
             match piece {
@@ -175,7 +185,12 @@ impl Walk<'_, '_> {
                     end = first + tlog::bundle::entries(payload).count() as u64;
                 }
                 Piece::Around { index, bytes, why } => {
-                    self.report.found(Damage::Segment { index, path: path.to_owned(), bytes, why: why.to_owned() });
+                    self.report.found(Damage::Segment {
+                        index,
+                        path: path.to_owned(),
+                        bytes,
+                        why: why.to_owned(),
+                    });
                 }
                 Piece::Damaged { first, at, region, to } => {
                     self.damaged_record(path, bytes, (first, to), (at, region))?;
@@ -199,13 +214,15 @@ impl Walk<'_, '_> {
     ) -> Result<(), LedgerError> {
         let header = at - crate::segment::record::RECORD_HEADER as u64;
         let part = |from: u64, to: u64| {
-            let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(to).unwrap_or(usize::MAX);
+            let range =
+                usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(to).unwrap_or(usize::MAX);
             bytes.get(range).unwrap_or_default()
         };
         let before = self.report.damage_count;
         let (mut index, mut place) = (first, at);
         // With whole lengths the entries fill the payload; else what stands behind the damage cannot be told apart.
-        let lengths_hold = tlog::bundle::entries(part(at, region)).take_while(|e| e.is_ok()).count() as u64 >= to - first
+        let lengths_hold = tlog::bundle::entries(part(at, region)).take_while(|e| e.is_ok()).count() as u64
+            >= to - first
             && part(at, region).len() < 1 << 27;
         for entry in tlog::bundle::entries(part(at, region)) {
             let Ok(entry) = entry else { break };
@@ -239,7 +256,8 @@ impl Walk<'_, '_> {
             let why = "the record around its entries is damaged".to_owned();
             // Of entries that no checkpoint covers nothing says which is damaged.
             let known = to <= self.size;
-            let bytes = if known { super::pieces::around(bytes, first, to, header, region) } else { header..region };
+            let bytes =
+                if known { super::pieces::around(bytes, first, to, header, region) } else { header..region };
             self.report.found(Damage::Segment { index: first, path: path.to_owned(), bytes, why });
         }
         Ok(())
@@ -272,20 +290,34 @@ impl Walk<'_, '_> {
         Ok(index.end)
     }
 
-    fn block(&mut self, path: &str, form: Form, index: &Index, number: usize, bytes: &[u8]) -> Result<(), LedgerError> {
+    fn block(
+        &mut self,
+        path: &str,
+        form: Form,
+        index: &Index,
+        number: usize,
+        bytes: &[u8],
+    ) -> Result<(), LedgerError> {
         let (block, end) = (index.blocks[number], index.entries_end(number));
         if end <= self.trees.next() {
             return Ok(());
         }
         let place = block.offset..index.block_end(number);
-        let range = usize::try_from(place.start).unwrap_or(usize::MAX)..usize::try_from(place.end).unwrap_or(usize::MAX);
+        let range = usize::try_from(place.start).unwrap_or(usize::MAX)
+            ..usize::try_from(place.end).unwrap_or(usize::MAX);
         let raw = bytes.get(range).and_then(|frame| packed::unpack(form, frame, &block));
         let whole = raw.filter(|raw| {
-            tlog::bundle::entries(raw).try_fold(0u64, |n, entry| entry.ok().map(|_| n + 1)) == Some(end - block.first)
+            tlog::bundle::entries(raw).try_fold(0u64, |n, entry| entry.ok().map(|_| n + 1))
+                == Some(end - block.first)
         });
         let Some(raw) = whole else {
             let why = format!("the block of entries {}..{end} is damaged", block.first);
-            self.report.found(Damage::Segment { index: block.first, path: path.to_owned(), bytes: place, why });
+            self.report.found(Damage::Segment {
+                index: block.first,
+                path: path.to_owned(),
+                bytes: place,
+                why,
+            });
             return self.trees.skip(end.min(self.size), true, self.report);
         };
         let entries = (block.first..).zip(tlog::bundle::entries(&raw).filter_map(Result::ok));

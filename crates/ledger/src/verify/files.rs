@@ -32,7 +32,11 @@ pub(super) fn check(
         Ok(found) if found == format::CURRENT.as_bytes() => {}
         Ok(found) => {
             let why = "it does not name this layout".to_owned();
-            walk.report.found(Damage::Hash { path: format::PATH.to_owned(), bytes: 0..found.len() as u64, why });
+            walk.report.found(Damage::Hash {
+                path: format::PATH.to_owned(),
+                bytes: 0..found.len() as u64,
+                why,
+            });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             walk.report.found(Damage::Missing { path: format::PATH.to_owned() });
@@ -64,7 +68,8 @@ impl Walk<'_> {
     fn segments(&mut self) -> Result<(), LedgerError> {
         for name in self.list(segment::DIR)? {
             let path = format!("{}/{}", segment::DIR, name.name);
-            let being_packed = name.name.strip_suffix(".new").is_some_and(|name| segment::parse_name(name).is_some());
+            let being_packed =
+                name.name.strip_suffix(".new").is_some_and(|name| segment::parse_name(name).is_some());
             if name.is_dir || (segment::parse_name(&name.name).is_none() && !being_packed) {
                 self.unexpected(path);
             } else if being_packed {
@@ -113,7 +118,8 @@ impl Walk<'_> {
                 continue;
             };
             let length = self.storage.length(&path).attempt("read", &path)?;
-            let (least, most) = (hashes(self.checkpoint.size(), number) * 32, hashes(self.durable, number) * 32);
+            let (least, most) =
+                (hashes(self.checkpoint.size(), number) * 32, hashes(self.durable, number) * 32);
             if length > most || (length == 0 && most == 0) {
                 self.unexpected(path);
             } else if length > least {

@@ -48,12 +48,22 @@ pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64
                 let bytes = offset as u64..(offset + RECORD_HEADER) as u64;
                 out.push(Piece::Around { index, bytes, why: "the header of a record is damaged" });
             }
-            out.push(Piece::Record { first: index, at: (offset + RECORD_HEADER) as u64, payload: record.payload });
+            out.push(Piece::Record {
+                first: index,
+                at: (offset + RECORD_HEADER) as u64,
+                payload: record.payload,
+            });
             (offset, index) = (offset + record.length(), record.end());
             continue;
         }
         let behind = (offset + ALIGN..bytes.len()).step_by(ALIGN).find_map(|at| {
-            bytes.get(at..)?.starts_with(b"CWR1").then(|| whole(at)).flatten().filter(|r| r.first > index).map(|r| (at, r.first))
+            bytes
+                .get(at..)?
+                .starts_with(b"CWR1")
+                .then(|| whole(at))
+                .flatten()
+                .filter(|r| r.first > index)
+                .map(|r| (at, r.first))
         });
         let (region, to) = match (behind, limit) {
             (Some((at, first)), _) => (at, first),
@@ -64,7 +74,12 @@ pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64
                 return out;
             }
         };
-        out.push(Piece::Damaged { first: index, at: (offset + RECORD_HEADER) as u64, region: region as u64, to });
+        out.push(Piece::Damaged {
+            first: index,
+            at: (offset + RECORD_HEADER) as u64,
+            region: region as u64,
+            to,
+        });
         (offset, index) = (region, to);
     }
     tail(bytes, (offset, index), closed, &salt, &mut out);

@@ -44,7 +44,13 @@ impl<H: Place> One<H> {
     }
 
     /// The stored leaf hashes from an index on; shorter, with a finding, where they are missing.
-    fn stored(&mut self, storage: &dyn Storage, from: u64, count: usize, report: &mut Report) -> Result<Vec<Hash>, LedgerError> {
+    fn stored(
+        &mut self,
+        storage: &dyn Storage,
+        from: u64,
+        count: usize,
+        report: &mut Report,
+    ) -> Result<Vec<Hash>, LedgerError> {
         read_present::<H>(storage, 0, from, from + count as u64, report)
     }
 
@@ -123,7 +129,8 @@ impl<'a> Check<'a> {
     ) -> Result<Self, LedgerError> {
         let from = since.map_or(0, SignedCheckpoint::size);
         let sha256 = One::new(load::<Sha256>(storage, from, report)?);
-        let sm3 = checkpoint.sm3_root().map(|_| load::<Sm3>(storage, from, report)).transpose()?.map(One::new);
+        let sm3 =
+            checkpoint.sm3_root().map(|_| load::<Sm3>(storage, from, report)).transpose()?.map(One::new);
         let check = Self { storage, checkpoint, earlier, sha256, sm3 };
         for old in since.into_iter().chain(earlier) {
             check.compare(old, report);
@@ -149,7 +156,8 @@ impl<'a> Check<'a> {
         while !rest.is_empty() {
             // Not over the size of the earlier checkpoint, at which the roots are compared.
             let room = self.earlier.map(SignedCheckpoint::size).filter(|size| *size > self.next());
-            let room = room.map_or(usize::MAX, |size| usize::try_from(size - self.next()).unwrap_or(usize::MAX));
+            let room =
+                room.map_or(usize::MAX, |size| usize::try_from(size - self.next()).unwrap_or(usize::MAX));
             let (here, behind) = rest.split_at(rest.len().min(room));
             self.chunk(path, here, sound, report)?;
             rest = behind;
@@ -157,7 +165,13 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn chunk(&mut self, path: &str, entries: &[Entry<'_>], sound: bool, report: &mut Report) -> Result<(), LedgerError> {
+    fn chunk(
+        &mut self,
+        path: &str,
+        entries: &[Entry<'_>],
+        sound: bool,
+        report: &mut Report,
+    ) -> Result<(), LedgerError> {
         let (from, count) = (self.next(), entries.len());
         let leaves: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes).collect();
         let mut first = vec![Hash::default(); count];
@@ -171,7 +185,8 @@ impl<'a> Check<'a> {
         }
         if first != first_stored || (self.sm3.is_some() && second != second_stored) {
             for (n, entry) in entries.iter().enumerate() {
-                let agrees = |found: &[Hash], stored: &[Hash]| stored.get(n).map(|stored| *stored == found[n]);
+                let agrees =
+                    |found: &[Hash], stored: &[Hash]| stored.get(n).map(|stored| *stored == found[n]);
                 let first_agrees = agrees(&first, &first_stored);
                 let second_agrees = self.sm3.as_ref().and_then(|_| agrees(&second, &second_stored));
                 let damaged = match (first_agrees, second_agrees) {
@@ -202,7 +217,12 @@ impl<'a> Check<'a> {
     }
 
     /// Whether a stored hash is the one of this entry.
-    pub(super) fn knows(&mut self, index: u64, entry: &[u8], report: &mut Report) -> Result<bool, LedgerError> {
+    pub(super) fn knows(
+        &mut self,
+        index: u64,
+        entry: &[u8],
+        report: &mut Report,
+    ) -> Result<bool, LedgerError> {
         let first = self.sha256.stored(self.storage, index, 1, report)?;
         if first == [<Sha256 as tlog::TreeHash>::leaf(entry)] {
             return Ok(true);
