@@ -139,6 +139,15 @@ impl AuditError {
         }
     }
 
+    /// Who must act, as it is told to the other end of the socket: there, the rules are broken by whoever asks.
+    #[cfg(unix)]
+    pub(crate) fn told_kind(&self) -> ErrorKind {
+        match self {
+            Self::Protocol { .. } => ErrorKind::Request,
+            other => other.kind(),
+        }
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), source }
     }

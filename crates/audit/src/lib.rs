@@ -31,9 +31,11 @@ mod query;
 mod reader;
 mod reads;
 mod refusals;
+pub mod ring;
 mod session;
 mod socket;
 mod tap;
+mod traces;
 mod verify;
 mod window;
 
@@ -57,5 +59,6 @@ pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
 pub use tap::{Note, Tap};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify, verify_since};
 pub use window::WINDOW;

@@ -17,7 +17,9 @@ use crate::metrics::Meter;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
 use crate::refusals::Refusals;
+use crate::ring::Rings;
 use crate::tap::{Note, Tap};
+use crate::traces::Traces;
 use crate::window::{Place, WINDOW, Window};
 
 pub(crate) struct Owner {
@@ -30,6 +32,8 @@ pub(crate) struct Owner {
     pub(crate) meter: Meter,
     pub(crate) tap: OnceLock<Arc<dyn Tap>>,
     sequence: Mutex<Sequence>,
+    pub(crate) traces: Traces,
+    pub(crate) rings: Rings,
 }
 
 const OPENED: &str = "LEDGER.OPENED";
@@ -96,6 +100,8 @@ impl Owner {
             meter: Meter::default(),
             tap: OnceLock::new(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
+            traces: Traces::default(),
+            rings: Rings::default(),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -115,10 +121,11 @@ impl Owner {
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
     /// the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
-        let facts = self.refusals.take();
+        let mut facts = self.refusals.take();
+        facts.extend(self.rings.losses());
         if !facts.is_empty() {
             let _ = self.record(facts);
         }
@@ -134,7 +141,12 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
-        self.sequence(admitted)
+        let traces = self
+            .traces
+            .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
+        let submitted = self.sequence(admitted)?;
+        self.traces.note(traces);
+        Ok(submitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.

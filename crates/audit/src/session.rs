@@ -206,6 +206,28 @@ impl Session {
         })
     }
 
+    /// Whether a durable event with this `ctx.trace_id` came in within the time given (at most an hour). Indexed, in
+    /// memory; an id that a million newer ones pushed out counts as not seen.
+    ///
+    /// # Errors
+    /// When the owner cannot be asked.
+    pub fn trace_seen(&self, id: &str, within: Duration) -> Result<bool, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.trace_seen(id, within),
+            Role::Client(client) => client.trace_seen(id, within),
+        })
+    }
+
+    /// Events that producers of rings lost since this process opened the home, by their own count; 0 where another
+    /// process is the owner. The ledger names them second by second (`LEDGER.RING.LOST`).
+    #[must_use]
+    pub fn producer_losses(&self) -> u64 {
+        match &*self.lock() {
+            Role::Owner(owned) => owned.owner.rings.dropped(),
+            Role::Client(_) => 0,
+        }
+    }
+
     /// Gives `sink` what is durable and meets the filter, one after another.
     ///
     /// # Errors

@@ -34,6 +34,9 @@ impl Client {
     pub(crate) fn prove_consistency(&self, _: u64) -> Result<String, AuditError> {
         match *self {}
     }
+    pub(crate) fn trace_seen(&self, _: &str, _: std::time::Duration) -> Result<bool, AuditError> {
+        match *self {}
+    }
     pub(crate) fn stream(
         &self,
         _: &Filter,

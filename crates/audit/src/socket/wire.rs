@@ -58,6 +58,21 @@ pub(crate) enum Request {
         filter: Box<Filter>,
         follow: bool,
     },
+    /// Whether an event of this trace came in lately.
+    TraceSeen {
+        id: String,
+        within_ms: u64,
+    },
+    /// A new ring; the connection is the ring's from then on. First request only.
+    Ring {
+        capacity: u64,
+        /// Whether refusals are told.
+        refusals: bool,
+    },
+    /// The ring whose memory comes with this request. First request only.
+    RingOffer {
+        refusals: bool,
+    },
 }
 
 /// What the owner answers.
@@ -81,6 +96,20 @@ pub(crate) enum Reply {
     Idle,
     /// Nothing more at all.
     End,
+    Trace {
+        seen: bool,
+    },
+    /// The ring is served; the memory of a new one comes with this reply.
+    Ring {
+        capacity: u64,
+    },
+    /// The record of the ring that ends at this position was refused.
+    Refused {
+        position: u64,
+        /// Refusals of this ring so far, this one included.
+        total: u64,
+        faults: Vec<Fault>,
+    },
 }
 
 /// A verdict: a receipt, or faults.

@@ -102,6 +102,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("RUN.SIGNAL", "a signal was forwarded to a supervised program"),
     ("LEDGER.OPENED", "the ledger was opened by its owner"),
     ("LEDGER.RECOVERED", "the ledger was repaired when it was opened"),
+    ("LEDGER.RING.BROKEN", "a shared-memory ring was given up: its producer wrote what cannot be"),
+    ("LEDGER.RING.LOST", "a producer's ring was full or damaged: how many events were lost"),
     ("LEDGER.REFUSALS", "events were refused: how many, from whom"),
     ("TOOLCHAIN.INSTALLED", "a toolchain was unpacked and sealed"),
     ("TOOLCHAIN.CHECKED", "a toolchain was checked"),

@@ -77,11 +77,12 @@ pub(crate) fn verify_storage(
         }
     }
     let since = since.filter(|since| since.size() <= size);
+    let lengths = files::lengths(storage)?;
     let mut trees = trees::Check::begin(storage, &checkpoint, earlier.as_ref(), since.as_ref(), &mut report)?;
     report.verified_from = trees.next().max(checkpoint.minimum());
     let durable = entries::check(storage, &checkpoint, &mut trees, &mut report, progress)?;
     trees.finish(&mut report)?;
-    files::check(storage, &checkpoint, durable, &mut report)?;
+    files::check(storage, &checkpoint, (durable, &lengths), &mut report)?;
     report.unpublished = durable - size;
     report.checkpoint = Some(checkpoint);
     Ok(report)
