@@ -19,6 +19,8 @@ use signing::note::NoteSigner;
 use tlog::{Frontier, Sha256, TreeHash as _};
 
 const BATCH: u64 = 1000;
+/// Bytes of a batch.
+const BATCH_BYTES: usize = 1000 * (LEAF + 2);
 const LEAF: usize = 330;
 
 fn main() {
@@ -89,7 +91,7 @@ fn ledger(home: &Path, leaves: u64, trees: Trees) -> Vec<Duration> {
 fn offer(log: &Log, leaves: u64) -> Vec<Duration> {
     let (mut flying, mut acks) = (VecDeque::new(), Vec::new());
     for n in 0..leaves / BATCH {
-        let mut batch = Leaves::with_capacity(BATCH as usize * (LEAF + 2));
+        let mut batch = Leaves::with_capacity(BATCH_BYTES);
         (0..BATCH).for_each(|i| batch.push(&leaf(n * BATCH + i)));
         flying.push_back((Instant::now(), log.submit_leaves(batch).expect("submit")));
         if flying.len() >= 8 {
@@ -110,7 +112,7 @@ fn naive(path: &Path, leaves: u64) -> Vec<Duration> {
         (File::create(path).expect("create"), Frontier::<Sha256>::new(), Vec::new());
     for n in 0..leaves / BATCH {
         let begun = Instant::now();
-        let mut batch = Vec::with_capacity(BATCH as usize * (LEAF + 2));
+        let mut batch = Vec::with_capacity(BATCH_BYTES);
         for i in 0..BATCH {
             let leaf = leaf(n * BATCH + i);
             tree.push(Sha256::leaf(&leaf));

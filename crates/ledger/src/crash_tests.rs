@@ -13,10 +13,10 @@ use crate::{LedgerError, Log, Options, SignedCheckpoint, VerifyOptions};
 const ORIGIN: &str = "log.example/crash";
 
 /// A key as PKCS #8 text.
-struct Key(String);
+pub(crate) struct Key(String);
 
 impl Key {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Ed25519Signer::generate().unwrap().to_pkcs8_pem().unwrap().to_string())
     }
 
@@ -24,7 +24,7 @@ impl Key {
         NoteSigner::new(ORIGIN, Ed25519Signer::from_pkcs8_pem(&self.0).unwrap()).unwrap()
     }
 
-    fn open(&self, sim: &Sim) -> Result<(Log, crate::Recovery), LedgerError> {
+    pub(crate) fn open(&self, sim: &Sim) -> Result<(Log, crate::Recovery), LedgerError> {
         let options = Options {
             create: true,
             publish_every: None,
@@ -42,7 +42,7 @@ impl Key {
 }
 
 /// Leaf `i`: unlike any other, a few of them longer than a sector.
-fn leaf(i: u64) -> Vec<u8> {
+pub(crate) fn leaf(i: u64) -> Vec<u8> {
     let padding = if i % 50 == 7 { 700 } else { (i % 5) as usize };
     format!("leaf {i} {}", "x".repeat(padding)).into_bytes()
 }
@@ -82,7 +82,7 @@ fn live(key: &Key, sim: &Sim) {
 }
 
 /// What must hold of a disk after a crash.
-fn check(key: &Key, image: &Sim, marks: &[Mark]) -> Result<(), String> {
+pub(crate) fn check(key: &Key, image: &Sim, marks: &[Mark]) -> Result<(), String> {
     let acknowledged = marks.iter().filter_map(|mark| match mark {
         Mark::Acknowledged(end) => Some(*end),
         Mark::Published(_) => None,
@@ -124,10 +124,14 @@ fn extends(log: &Log, old: &SignedCheckpoint, latest: &SignedCheckpoint) -> Resu
 }
 
 /// A small generator: the images are the same in every run.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

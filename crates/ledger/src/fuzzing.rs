@@ -126,13 +126,34 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
+    /// The seeds are what they are named after: else the targets would begin with refused bytes.
+    #[test]
+    fn seeds_are_read() {
+        let seed = |name: &str| {
+            let path = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read(path).unwrap()
+        };
+        let gzip = seed("packed_segment/gzip");
+        let read = |offset: u64, length: usize| {
+            let offset = usize::try_from(offset).unwrap();
+            Ok::<_, ()>(gzip[offset..offset + length].to_vec())
+        };
+        let index =
+            crate::segment::packed::read_index(crate::Form::Gzip, gzip.len() as u64, read).unwrap().unwrap();
+        assert_eq!((index.first, index.end), (5, 8));
+        let end = crate::segment::end::End::read(&seed("segment_end/two_marks"), &SALT).unwrap();
+        assert_eq!((end.end, end.marks.len()), (300, 2));
+    }
+
     #[test]
     fn seeds() {
-        let targets: [Target; 4] = [
+        let targets: [Target; 6] = [
             ("wal_record", wal_record),
             ("wal_segment", wal_segment),
             ("wal_records", wal_records),
             ("checkpoint", checkpoint),
+            ("packed_segment", packed_segment),
+            ("segment_end", segment_end),
         ];
         for (name, target) in targets {
             let dir = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
@@ -174,6 +195,8 @@ mod tests {
             wal_segment(&data);
             wal_records(&data);
             checkpoint(&data);
+            packed_segment(&data);
+            segment_end(&data);
         }
 
         #[test]

@@ -1,11 +1,11 @@
-//! Durable sequencing of leaves: write-ahead log, tiles, checkpoints, recovery.
+//! Durable sequencing of leaves: segments, trees, checkpoints, recovery.
 //!
 //! A [`Log`] gives each leaf an index, makes it durable, and puts it under a signed checkpoint of two Merkle trees
-//! (SHA-256 and SM3). The files are a C2SP tlog-tiles log that public tools can read. It does not know what a leaf
+//! (SHA-256 and SM3). Every resource of a C2SP tlog-tiles log is a slice of its files. It does not know what a leaf
 //! means. Files and formats: `docs/formats/ledger.md`.
 //!
 //! Acknowledged means durable: [`Log::append`] returns, and a [`Ticket`] is answered, after the sync of the
-//! write-ahead log.
+//! segment that keeps the leaf.
 #![deny(unsafe_code)]
 
 mod checkpoint;
@@ -30,6 +30,8 @@ mod verify;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod fault_tests;
 
 pub use checkpoint::SignedCheckpoint;
 pub use error::{CheckpointError, LedgerError};

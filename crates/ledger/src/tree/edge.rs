@@ -9,7 +9,7 @@ use tlog::{Frontier, Hash, Sha256, Sm3, TILE_WIDTH, Tile};
 use super::Place;
 use crate::leaves::Leaves;
 
-const WIDTH: usize = TILE_WIDTH as usize;
+const WIDTH: usize = 256;
 
 /// The end of a row: its hashes from `base` on, which is the beginning of a tile.
 #[derive(Clone, Default)]

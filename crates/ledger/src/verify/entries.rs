@@ -1,7 +1,5 @@
 //! Reads the segments through and gives their entries to the trees.
 
-use tlog::TILE_WIDTH;
-
 use super::pieces::{Piece, pieces};
 use super::trees::{Check, Entry};
 use super::{Damage, Report};
@@ -15,7 +13,7 @@ use crate::segment::{Form, segment_path};
 use crate::storage::Storage;
 
 /// Entries that are hashed at a time.
-const STEP: usize = 16 * TILE_WIDTH as usize;
+const STEP: usize = 4096;
 /// How often a segment is read again because its owner changes it.
 const ATTEMPTS: usize = 5;
 

@@ -18,16 +18,16 @@ pub(super) enum Piece<'a> {
 }
 
 /// Bytes of a header block that have meaning.
-const HEADER: u64 = 44;
+const HEADER: usize = 44;
 
 /// Takes a segment apart. `following` is the first entry of the next segment; `size` is that of the checkpoint.
 pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64) -> Vec<Piece<'_>> {
     let mut out = Vec::new();
     let closed = is_closed(bytes.len() as u64);
     if Header::read(bytes, first).is_none() {
-        let zeroes = bytes.get(HEADER as usize..FIRST_RECORD).unwrap_or_default();
-        let stray = zeroes.iter().position(|&b| b != 0).map(|at| HEADER + at as u64);
-        let place = stray.map_or(0..HEADER.min(bytes.len() as u64), |at| at..at + 1);
+        let zeroes = bytes.get(HEADER..FIRST_RECORD).unwrap_or_default();
+        let stray = zeroes.iter().position(|&b| b != 0).map(|at| (HEADER + at) as u64);
+        let place = stray.map_or(0..HEADER.min(bytes.len()) as u64, |at| at..at + 1);
         out.push(Piece::Around { index: first, bytes: place, why: "the header is damaged" });
     }
     let salt: Salt = bytes.get(16..32).and_then(|salt| salt.try_into().ok()).unwrap_or_default();
