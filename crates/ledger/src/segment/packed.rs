@@ -243,16 +243,18 @@ pub(crate) fn unpack(form: Form, bytes: &[u8], block: &Block) -> Option<Vec<u8>>
 
 /// Where the blocks end in a file whose index is damaged, as far as that can be told.
 pub(crate) fn blocks_end(form: Form, bytes: &[u8]) -> u64 {
+    if form != Form::Zstd {
+        return 0; // the end of a gzip member is found only by reading it
+    }
     let mut at = 0;
-    while form == Form::Zstd {
+    loop {
         let rest = bytes.get(at..).unwrap_or_default();
         let is_frame = rest.starts_with(&0xfd2f_b528u32.to_le_bytes());
         match zstd::zstd_safe::find_frame_compressed_size(rest) {
             Ok(size) if is_frame && size > 0 => at += size,
-            _ => break,
+            _ => return at as u64,
         }
     }
-    at as u64
 }
 
 #[cfg(test)]
