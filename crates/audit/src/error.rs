@@ -54,6 +54,28 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// The operator's rules of retention are none.
+    #[error("{} is not a table of retention: {why}", path.display())]
+    Retention {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// The home's redaction policy is none.
+    #[error("{} is not a redaction policy: {why}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// A backup that cannot be made, or is not one.
+    #[error("the backup does not hold: {why}")]
+    Backup {
+        /// What is wrong.
+        why: String,
+    },
     /// Someone holds the home's lock but does not answer on its socket.
     #[error("the home {} is in use by another process that does not answer", home.display())]
     Unreachable {
@@ -102,6 +124,9 @@ pub enum AuditError {
         #[source]
         source: InvalidComplianceEvent,
     },
+    /// The vault's own reason.
+    #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {why}")]
     Randomness {
@@ -131,10 +156,15 @@ impl AuditError {
             Self::Invalid(_) | Self::NotFound { .. } | Self::NoKey { .. } | Self::KeyExists { .. } => {
                 ErrorKind::Request
             }
-            Self::Catalogue { .. } | Self::Key { .. } | Self::Request { .. } => ErrorKind::Request,
-            Self::Entry { .. } => ErrorKind::Damage,
+            Self::Catalogue { .. }
+            | Self::Retention { .. }
+            | Self::Policy { .. }
+            | Self::Key { .. }
+            | Self::Request { .. } => ErrorKind::Request,
+            Self::Entry { .. } | Self::Backup { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),
+            Self::Vault(error) => error.kind(),
             _ => ErrorKind::Environment,
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::query::{Filter, Sink, Source, search};
+use crate::retention::{Rolled, Rolling, roll};
 use crate::{AuditError, LogKeys};
 
 /// How often a follower looks for a newer checkpoint.
@@ -26,6 +27,12 @@ impl Files {
         let reader = ledger::Reader::open(home, &LogKeys::of(home).verifier()?)?;
         let size = reader.checkpoint().size();
         Ok(Self { reader, size })
+    }
+
+    /// The checkpoint, as it is published.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.reader.checkpoint().note
     }
 
     /// As [`crate::Session::query`], over what is under the checkpoint.
@@ -73,6 +80,14 @@ impl Files {
             })?;
         }
         Ok(())
+    }
+
+    /// Brings a folder of plain files up to the checkpoint, rolled as the table says.
+    ///
+    /// # Errors
+    /// When the folder is of another log, or cannot be written.
+    pub fn roll(&self, folder: &Path, rolling: &Rolling) -> Result<Rolled, AuditError> {
+        roll(self, &self.reader.checkpoint().checkpoint.origin, folder, rolling)
     }
 }
 

@@ -52,7 +52,7 @@ fn begin_log(home: &Path, keys: &LogKeys, trees: Trees) -> Result<(), AuditError
     Ok(log.close()?)
 }
 
-fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -61,7 +61,7 @@ fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
 }
 
 /// A name that a note key may have: no spaces, no `+`.
-fn origin(host: &str) -> Result<String, AuditError> {
+pub(crate) fn origin(host: &str) -> Result<String, AuditError> {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let host: String = host.chars().filter(plain).take(63).collect();
     let host = if host.is_empty() { "localhost" } else { &host };

@@ -63,6 +63,14 @@ impl Owner {
         search(&Durable(&self.log), Some(&*self.index), filter, sink)
     }
 
+    /// Lets `look` read every durable entry.
+    pub(crate) fn with_durable<T>(
+        &self,
+        look: impl FnOnce(&dyn Source) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
+        look(&Durable(&self.log))
+    }
+
     /// As [`Owner::query`], and then what comes, while `wanted`. `idle` is called when there is nothing more now.
     pub(crate) fn follow(
         &self,

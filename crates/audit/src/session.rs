@@ -13,7 +13,10 @@ use crate::owner::Owner;
 use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::redact::Guard;
+use crate::retention::Report;
 use crate::socket::{Client, Server};
+use crate::vault::{VaultAnswer, VaultCall};
 use crate::{AuditError, LogKeys, load_catalogue};
 
 /// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
@@ -93,8 +96,9 @@ fn find_role(home: &Path) -> Result<Role, AuditError> {
 pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
+    let guard = Guard::of(home, signer.name().to_owned())?;
     let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
-    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue)?);
+    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue, guard)?);
     let server = Mutex::new(Server::start(home, &owner)?);
     let kept = Arc::clone(&owner);
     let keeper = Keeper::start(&owner.index, move |run| run(&kept.log));
@@ -203,6 +207,29 @@ impl Session {
         self.with_role(|role| match role {
             Role::Owner(owned) => owned.owner.prove_consistency(old),
             Role::Client(client) => client.prove_consistency(old),
+        })
+    }
+
+    /// What may go and what is due, by the home's table of retention. `confirm_clock` first records that the clock is
+    /// right, where it is doubted.
+    ///
+    /// # Errors
+    /// [`AuditError::Retention`] when the table is none; when the owner cannot be asked.
+    pub fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.retention(confirm_clock, &owned.owner.me),
+            Role::Client(client) => client.retention(confirm_clock),
+        })
+    }
+
+    /// Asks something of the home's vault. What is done is recorded by the owner, with this process's credentials.
+    ///
+    /// # Errors
+    /// [`AuditError::Vault`], and [`AuditError::Remote`] when the owner is another process.
+    pub fn vault(&self, call: &VaultCall) -> Result<VaultAnswer, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.vault_call(call.clone(), &owned.owner.me),
+            Role::Client(client) => client.vault(call),
         })
     }
 

@@ -20,6 +20,8 @@ use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::retention::Report;
+use crate::vault::{VaultAnswer, VaultCall};
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
 const MAX_WAITING: usize = 64;
@@ -112,6 +114,20 @@ impl Client {
 
     pub(crate) fn prove_consistency(&self, old: u64) -> Result<String, AuditError> {
         self.note(&Request::Consistency { old })
+    }
+
+    pub(crate) fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
+        match self.ask(&Request::Retention { confirm_clock })? {
+            Reply::Retention(report) => Ok(*report),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub(crate) fn vault(&self, call: &VaultCall) -> Result<VaultAnswer, AuditError> {
+        match self.ask(&Request::Vault { ask: Box::new(call.clone()) })? {
+            Reply::Vault(answer) => Ok(*answer),
+            other => Err(unexpected(other)),
+        }
     }
 
     pub(crate) fn trace_seen(&self, id: &str, within: Duration) -> Result<bool, AuditError> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::pending::{Receipt, Verdict};
 use crate::proof::{Selector, Status};
 use crate::query::Filter;
+use crate::vault::{VaultAnswer, VaultCall};
 use crate::{AuditError, ErrorKind};
 
 /// Version of the protocol; the other end must have the same.
@@ -58,6 +59,12 @@ pub(crate) enum Request {
         filter: Box<Filter>,
         follow: bool,
     },
+    Retention {
+        confirm_clock: bool,
+    },
+    Vault {
+        ask: Box<VaultCall>,
+    },
     /// Whether an event of this trace came in lately.
     TraceSeen {
         id: String,
@@ -88,6 +95,8 @@ pub(crate) enum Reply {
     Status(Status),
     Note(String),
     Proof(crate::proof::Proof),
+    Retention(Box<crate::retention::Report>),
+    Vault(Box<VaultAnswer>),
     /// The stored event at this index is the next frame.
     Entry {
         index: u64,

@@ -16,7 +16,8 @@ Reads the files only: every entry and tile of both trees (SHA-256 and SM3) again
 entry against the schema of events. Needs no owner and does not disturb one. Exit code 1 when anything differs.\n\
 With --since the time it takes is that of what is newer than that checkpoint, which the ledger must extend.\n\n\
 Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint\n  \
-$ custody audit verify --since january.checkpoint";
+$ custody audit verify --since january.checkpoint\n  \
+$ custody audit verify --certificate erasures/*.erasure.json --key log.vkey";
 
 /// Arguments of `custody audit verify`.
 #[derive(Args)]
@@ -27,6 +28,15 @@ pub(crate) struct VerifyArgs {
     /// A checkpoint up to which the ledger was verified before: only what is newer is read
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     since: Option<PathBuf>,
+    /// Check a certificate of erasure instead, offline
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["checkpoint", "since"])]
+    certificate: Option<PathBuf>,
+    /// With --certificate: the file with the log's public key (a copy of keys/log.vkey); the home's own when absent
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// With --certificate: its signer's public key, PEM; the keys that the home trusts when absent
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    signer: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +53,10 @@ struct Shown {
 
 /// Verifies, prints what was found, and ends with 1 when it does not hold.
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
+    if let Some(certificate) = &args.certificate {
+        let (key, signer) = (args.key.as_deref(), args.signer.as_deref());
+        return super::certificate::verify(certificate, key, signer, context);
+    }
     let home = context.home.existing()?.path();
     let earlier = args.checkpoint.as_deref().map(super::prove::read_text).transpose()?;
     let bar = context.output.count_bar(None, "verifying");
@@ -79,6 +93,7 @@ fn shown(found: &Verification) -> Shown {
     let checkpoint = found.log.checkpoint.as_ref().map(|signed| &signed.checkpoint);
     let mut damage: Vec<String> = found.log.damage.iter().map(ToString::to_string).collect();
     damage.extend(found.not_events.iter().map(|(index, why)| format!("entry {index}: {why}")));
+    damage.extend(found.vault.clone());
     Shown {
         holds: found.holds(),
         origin: checkpoint.map(|checkpoint| checkpoint.origin.clone()),
@@ -87,7 +102,7 @@ fn shown(found: &Verification) -> Shown {
         sm3_root: checkpoint.and_then(|checkpoint| checkpoint.sm3_root).map(hex::encode),
         unpublished: found.log.unpublished,
         damage,
-        damage_count: found.log.damage_count + found.not_events_count,
+        damage_count: found.log.damage_count + found.not_events_count + u64::from(found.vault.is_some()),
     }
 }
 
