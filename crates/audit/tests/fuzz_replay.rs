@@ -48,6 +48,7 @@ proptest! {
         audit::fuzzing::http(&bytes);
         audit::fuzzing::index(&[b"custody-index\0\0\x01".as_slice(), &bytes].concat());
         audit::fuzzing::backup(&[b"custody-backup\0\x01".as_slice(), &bytes].concat());
+        audit::fuzzing::otlp(&bytes);
         audit::fuzzing::tokens(&[b"# custody-tokens-v1\n".as_slice(), &bytes].concat());
     }
 }
@@ -56,10 +57,11 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 7] = [
+    let targets: [Target; 8] = [
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
+        ("audit_otlp", audit::fuzzing::otlp),
         ("audit_tokens", audit::fuzzing::tokens),
         ("audit_index", audit::fuzzing::index),
         ("audit_retention", audit::fuzzing::retention),

@@ -1,5 +1,6 @@
 //! Oracles for what comes over a network.
 
+use crate::intake::otlp::{self, Encoding};
 use crate::intake::{Form, Tokens, parse_query, split};
 
 /// Any bytes as a body, and as the query of a target: elements lie within the body in order, and what a JSON reader
@@ -42,6 +43,26 @@ pub fn tokens(data: &[u8]) {
             let Some(now) = event::Timestamp::from_unix(0, 0) else { return };
             for guess in text.split_ascii_whitespace() {
                 assert!(tokens.find(guess, now).is_none());
+            }
+        }
+    }
+}
+
+/// Any bytes as an OTLP request: refused with a reason, or records of which each becomes one JSON object that
+/// admission can judge, and the same one when it is sent again.
+pub fn otlp(data: &[u8]) {
+    let Some(now) = event::Timestamp::from_unix(1_763_627_445, 0) else { return };
+    let catalogue = event::Catalogue::standard();
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        let Ok(groups) = otlp::decode(data, encoding) else { continue };
+        let records: usize = groups.iter().map(|group| group.records.len()).sum();
+        let events = otlp::map(groups.clone(), Some("SYSTEM.ERROR"), now);
+        assert_eq!(events.len(), records);
+        assert_eq!(events, otlp::map(groups, Some("SYSTEM.ERROR"), now));
+        for event in &events {
+            assert!(serde_json::from_slice::<serde_json::Value>(event).is_ok_and(|value| value.is_object()));
+            if let Err(refusal) = event::admit(event, &catalogue) {
+                assert!(refusal.faults.iter().all(|fault| fault.rule != event::Rule::Json));
             }
         }
     }

@@ -13,6 +13,7 @@ mod gate;
 mod intake;
 mod listen;
 mod notify;
+mod otlp;
 mod read;
 mod routes;
 pub(crate) mod settings;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use audit::Caller;
+use audit::intake::otlp::Encoding;
 use audit::intake::{Query, Right};
 use hyper::body::Incoming;
 use hyper::header::ALLOW;
@@ -12,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use super::answer::{Answer, Problem};
 use super::gate::Line;
 use super::intake::Room;
-use super::{Daemon, answer, body, events, read};
+use super::{Daemon, answer, body, events, otlp, read};
 
 /// A handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,7 @@ enum Handler {
     Ready,
     Metrics,
     Events,
+    Logs,
     Event,
     Proof,
     Checkpoint,
@@ -54,6 +56,13 @@ const ROUTES: &[Route] = &[
         query: &["proof"],
         handler: Handler::Events,
     },
+    Route {
+        method: Method::POST,
+        path: "/v1/logs",
+        right: Some(Right::Record),
+        query: &[],
+        handler: Handler::Logs,
+    },
     get("/v1/events/", Some(Right::Read), Handler::Event),
     get("/v1/proof/", Some(Right::Monitor), Handler::Proof),
     get("/checkpoint", Some(Right::Monitor), Handler::Checkpoint),
@@ -83,7 +92,12 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, line: &Line, request: Request<I
     let Some(route) = there.iter().find(|route| route.method == *request.method()) else {
         return nowhere(daemon, &there);
     };
-    let answer = carry_out(daemon, line, route, request).await.unwrap_or_else(Problem::answer);
+    let encoding = Encoding::of(&body::media_type(request.headers()));
+    let answer =
+        carry_out(daemon, line, route, request).await.unwrap_or_else(|problem| match route.handler {
+            Handler::Logs => otlp::problem(problem, encoding),
+            _ => problem.answer(),
+        });
     daemon.figures.answered(route.path, answer.status().as_u16());
     answer
 }
@@ -123,6 +137,18 @@ async fn carry_out(
             let body = whole(daemon, request).await?;
             on_a_thread(daemon, asked, move |daemon, asked| {
                 events::record(daemon, &asked, form, body, packing)
+            })
+            .await
+        }
+        Handler::Logs => {
+            let (kind, packing) = (body::media_type(request.headers()), body::packing(request.headers())?);
+            let encoding = Encoding::of(&kind).ok_or_else(|| {
+                let detail = "logs come as application/x-protobuf or application/json";
+                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            })?;
+            let body = whole(daemon, request).await?;
+            on_a_thread(daemon, asked, move |daemon, asked| {
+                otlp::record(daemon, &asked, encoding, body, packing)
             })
             .await
         }

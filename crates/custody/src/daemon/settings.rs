@@ -30,6 +30,8 @@ pub(crate) struct Serve {
     pub(crate) clients: std::collections::BTreeMap<String, String>,
     /// The file of bearer tokens; `serve.tokens` in the home when it is there.
     pub(crate) token_file: Option<PathBuf>,
+    /// The action of an OTLP record that names none.
+    pub(crate) otlp_act: Option<String>,
     /// Bytes of a request's body, as sent and as unpacked.
     pub(crate) max_body: Option<usize>,
     /// Seconds that a request's head, and then its body, may take to come.
@@ -57,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) client_rights: Rights,
     pub(crate) clients: std::collections::BTreeMap<String, Rights>,
     pub(crate) insecure_loopback: bool,
+    pub(crate) otlp_act: Option<String>,
     pub(crate) max_body: usize,
     pub(crate) patience: Duration,
     pub(crate) in_flight: usize,
@@ -88,6 +91,7 @@ impl Settings {
             client_rights: rights(serve.client_rights.as_deref().unwrap_or("record"))?,
             clients: clients.collect::<Result<_, Failure>>()?,
             insecure_loopback,
+            otlp_act: serve.otlp_act,
             max_body: serve.max_body.unwrap_or(8 << 20).clamp(1024, 64 << 20),
             patience: Duration::from_secs(serve.patience.unwrap_or(30).clamp(1, 600)),
             in_flight: serve.in_flight.unwrap_or(64).clamp(1, 512),

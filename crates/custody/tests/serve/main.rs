@@ -11,5 +11,6 @@ mod hostile;
 mod kill;
 mod life;
 mod names;
+mod otlp;
 mod reads;
 mod rig;
