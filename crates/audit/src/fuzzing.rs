@@ -3,10 +3,11 @@
 
 use event::Catalogue;
 
-pub use crate::intake::fuzzing::{http, otlp, tokens};
+pub use crate::intake::fuzzing::{alerts, http, otlp, tokens};
 
 use crate::catalogue::extended;
 use crate::socket::wire::{MAX_REPLY, MAX_REQUEST, Reply, Request, parse, read_frame, write_message};
+use crate::spill::next_record;
 
 /// Any bytes as they may come over the socket, at either end: never a panic, never more memory than bytes, and a
 /// message that is understood is understood again when it is written.
@@ -94,6 +95,18 @@ fn again<T: serde::Serialize + PartialEq + std::fmt::Debug>(message: &T, read: i
     let frame =
         read_frame(&mut written.as_slice(), usize::MAX).unwrap_or_else(|e| panic!("not framed: {e:?}"));
     assert_eq!(read(&frame).as_ref(), Some(message));
+}
+
+/// Any bytes behind the header of a spill: records lie within them, and each has the check sum of its generation.
+pub fn spill(data: &[u8]) {
+    let Some((generation, mut input)) = data.split_first_chunk::<8>() else { return };
+    let mut length = 0;
+    while let Some(leaf) = next_record(&mut input, generation) {
+        length += leaf.len() + 8;
+        assert!(!leaf.is_empty() && length <= data.len());
+        let sum = crc32c::crc32c(&[generation.as_slice(), &leaf].concat()).to_be_bytes();
+        assert!(data.windows(4).any(|window| window == sum));
+    }
 }
 
 /// Any text in the place of `redaction.toml`: refused with a reason, or applied to an event without a panic, and what

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
+pub mod alert;
 pub mod backup;
 mod bench;
 mod caller;
@@ -21,6 +22,7 @@ mod catalogue;
 mod clock;
 mod error;
 mod files;
+mod heartbeat;
 mod home;
 mod index;
 pub mod intake;
@@ -40,6 +42,7 @@ pub mod retention;
 pub mod ring;
 mod session;
 mod socket;
+mod spill;
 mod tap;
 mod traces;
 pub mod vault;
@@ -54,9 +57,10 @@ pub mod measuring;
 pub use bench::{Bench, BenchReport, bench};
 pub use caller::{Caller, Via};
 pub use catalogue::{CATALOGUE, load_catalogue};
-pub use clock::{monotonic_us, now};
+pub use clock::{document, monotonic_us, now};
 pub use error::{AuditError, ErrorKind};
 pub use files::Files;
+pub use heartbeat::{Finding, Heart, Pulse, Reading, Tolerance, compare as compare_clocks};
 pub use home::create_home;
 pub use keys::LogKeys;
 pub use ledger::LedgerError;
@@ -67,6 +71,7 @@ pub use proof::{Proof, Selector, Status};
 pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
+pub use spill::{Spill, Spilled};
 pub use tap::{Note, Tap};
 pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};

@@ -145,6 +145,11 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        self.queue_admitted(self.admit_all(offered, peer))
+    }
+
+    /// Admits a batch that comes from a peer. Refusals are counted.
+    pub(crate) fn admit_all(&self, offered: &[Vec<u8>], peer: &Peer) -> Vec<Admitted> {
         let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
@@ -153,6 +158,14 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
+        if peer.pid != self.me.pid || peer.caller.is_some() {
+            self.meter.came_from_outside(admitted.iter().filter(|admitted| admitted.is_ok()).count() as u64);
+        }
+        admitted
+    }
+
+    /// Queues what was admitted and is new, and remembers its traces.
+    pub(crate) fn queue_admitted(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let traces = self
             .traces
             .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
@@ -162,7 +175,7 @@ impl Owner {
     }
 
     /// Gives what is new its place, in the order of the ledger.
-    pub(crate) fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let since = Instant::now();
         self.guard.settle()?; // a leaf must not be durable before the key that opens it is
         let mut sequence = self.lock();
@@ -203,7 +216,7 @@ impl Owner {
         Ok(Submitted { ticket, batch, foreseen, new, items, since })
     }
 
-    pub(crate) fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
         let admitted = self.admit(offered, peer, false)?;
         if OWN_ACTIONS.iter().any(|own| admitted.1[ACT_AT..].starts_with(own.as_bytes())) {
             let message = "is recorded by the ledger's owner only".to_owned();

@@ -46,9 +46,10 @@ proptest! {
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         audit::fuzzing::socket(&bytes);
         audit::fuzzing::http(&bytes);
+        audit::fuzzing::otlp(&bytes);
+        audit::fuzzing::spill(&bytes);
         audit::fuzzing::index(&[b"custody-index\0\0\x01".as_slice(), &bytes].concat());
         audit::fuzzing::backup(&[b"custody-backup\0\x01".as_slice(), &bytes].concat());
-        audit::fuzzing::otlp(&bytes);
         audit::fuzzing::tokens(&[b"# custody-tokens-v1\n".as_slice(), &bytes].concat());
     }
 }
@@ -57,10 +58,12 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 8] = [
+    let targets: [Target; 10] = [
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
+        ("audit_alerts", audit::fuzzing::alerts),
+        ("audit_spill", audit::fuzzing::spill),
         ("audit_otlp", audit::fuzzing::otlp),
         ("audit_tokens", audit::fuzzing::tokens),
         ("audit_index", audit::fuzzing::index),

@@ -33,6 +33,28 @@ pub fn http(data: &[u8]) {
     }
 }
 
+/// Any text as a rules file: refused with a reason, or rules under which an engine comes to rest whatever it is told.
+pub fn alerts(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let rules = match crate::alert::Rules::parse(text) {
+        Ok(rules) => rules,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let (count, mut engine) = (rules.rules.len(), crate::alert::Engine::new(rules, 0));
+    for second in 0..20u32 {
+        for stream in 0..count {
+            let value = f64::from(second * second);
+            engine.note(&crate::tap::Note { stream, key: "k".into(), value }, u64::from(second) * 1000);
+        }
+        let alerts = engine.advance(u64::from(second) * 1000);
+        assert!(alerts.is_sorted_by_key(|alert| alert.at_ms));
+    }
+    // Two days, longer than any hold or quiet; a second look because a last window may end in the first.
+    let _ = engine.advance(2 * 86_400_000);
+    let _ = engine.advance(4 * 86_400_000);
+    assert!(engine.raised().is_empty());
+}
+
 /// Any text in the place of the token file: refused with a reason, or tokens of which none is opened by a guess.
 pub fn tokens(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

@@ -1,11 +1,13 @@
 //! `custody audit`: the ledger on the command line.
 
+mod alerts;
 mod bench;
 mod catalogue;
 mod certificate;
 mod disclose;
 mod erase;
 mod export;
+mod gaps;
 mod hold;
 mod keys;
 mod lines;
@@ -51,6 +53,11 @@ enum Verb {
     /// Publish a checkpoint over everything recorded, and print it
     #[command(after_help = prove::CHECKPOINT_HELP)]
     Checkpoint(prove::CheckpointArgs),
+    /// Show when logging was not alive, or its clock was set
+    #[command(after_help = gaps::HELP)]
+    Gaps(gaps::GapsArgs),
+    /// Rules of alerts
+    Alerts(alerts::AlertsArgs),
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
@@ -92,6 +99,8 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Verify(args) => verify::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
+        Verb::Gaps(args) => gaps::run(&args, context),
+        Verb::Alerts(args) => alerts::run(args, context),
         Verb::Catalogue => catalogue::run(context),
         Verb::Export(args) => export::run(&args, context),
         Verb::Restore(args) => export::restore(&args, context),

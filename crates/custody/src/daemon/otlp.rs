@@ -8,6 +8,7 @@ use super::Daemon;
 use super::answer::{Answer, Problem, of};
 use super::body::{Packing, unpack};
 use super::routes::Asked;
+use super::store::{Stored, store};
 
 /// Refusals that are described; the rest is counted.
 const MAX_DESCRIBED: usize = 5;
@@ -23,13 +24,10 @@ pub(crate) fn record(
     let body = unpack(body, packing, daemon.settings.max_body)?;
     let groups = otlp::decode(&body, encoding).map_err(|e| Problem::bad(e.to_string()))?;
     let events = otlp::map(groups, daemon.settings.otlp_act.as_deref(), audit::now());
-    let verdicts = if events.is_empty() {
-        Vec::new()
-    } else {
-        daemon.session.submit_for(&events, &asked.caller)?.wait()?
-    };
+    let verdicts =
+        if events.is_empty() { Vec::new() } else { store(daemon, "otlp", &events, &asked.caller)? };
     let refusals: Vec<_> =
-        verdicts.iter().zip(0..).filter_map(|(verdict, n)| verdict.as_ref().err().map(|e| (n, e))).collect();
+        verdicts.iter().zip(0..).filter_map(|(verdict, n)| refusal(verdict).map(|e| (n, e))).collect();
     let rejected = refusals.len() as u64;
     daemon.figures.events("otlp", "accepted", verdicts.len() as u64 - rejected);
     daemon.figures.events("otlp", "refused", rejected);
@@ -40,6 +38,13 @@ pub(crate) fn record(
         .collect();
     let answer = otlp::partial_success(encoding, rejected, &why.join("\n"));
     Ok(of(StatusCode::OK, encoding.media_type(), answer))
+}
+
+fn refusal(verdict: &Stored) -> Option<&event::InvalidComplianceEvent> {
+    match verdict {
+        Stored::Refused(refusal) => Some(refusal),
+        Stored::Recorded(_) | Stored::Waiting(_) => None,
+    }
 }
 
 /// A problem as exporters read it; those that come without a known type get protobuf.

@@ -27,6 +27,7 @@ enum Handler {
     Proof,
     Checkpoint,
     Tile,
+    Seen,
 }
 
 /// One row of the table.
@@ -65,6 +66,13 @@ const ROUTES: &[Route] = &[
     },
     get("/v1/events/", Some(Right::Read), Handler::Event),
     get("/v1/proof/", Some(Right::Monitor), Handler::Proof),
+    Route {
+        method: Method::GET,
+        path: "/v1/trace/",
+        right: Some(Right::Monitor),
+        query: &["within"],
+        handler: Handler::Seen,
+    },
     get("/checkpoint", Some(Right::Monitor), Handler::Checkpoint),
     get("/tile/", Some(Right::Monitor), Handler::Tile),
 ];
@@ -156,6 +164,7 @@ async fn carry_out(
         Handler::Proof => on_a_thread(daemon, asked, |daemon, asked| read::proof(daemon, &asked)).await,
         Handler::Checkpoint => on_a_thread(daemon, asked, |daemon, _| read::checkpoint(daemon)).await,
         Handler::Tile => on_a_thread(daemon, asked, |daemon, asked| read::tile(daemon, &asked)).await,
+        Handler::Seen => on_a_thread(daemon, asked, |daemon, asked| read::seen(daemon, &asked)).await,
         Handler::Metrics => on_a_thread(daemon, asked, |daemon, _| read::metrics(daemon)).await,
         Handler::Alive | Handler::Ready => Ok(open(daemon, route.handler)),
     }

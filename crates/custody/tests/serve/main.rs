@@ -6,7 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod events;
+mod full;
+mod heart;
 mod hostile;
 mod kill;
 mod life;
