@@ -5,6 +5,7 @@
 //! nothing. How to repeat the published table: docs/benchmarks.md.
 
 mod append;
+mod evidence;
 mod measure;
 mod seal;
 
@@ -30,7 +31,8 @@ fn main() -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
-    let entries: [(&str, Entry); 2] = [("seal", seal::run), ("append", append::run)];
+    let entries: [(&str, Entry); 3] =
+        [("seal", seal::run), ("evidence", evidence::run), ("append", append::run)];
     if !json {
         println!("{}", Row::heading());
     }

@@ -34,6 +34,11 @@ const UNTIL_STOPPED: &[&str] = &[
 const NOT_HERE: &[(&str, &str)] = &[
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
+    (
+        "custody modules verify src --sumdb modcache/cache/download/sumdb/sum.golang.org --json",
+        "tests/modules.rs of `evidence` makes a database of its own",
+    ),
+    ("custody modules verify src --online -o modules.intoto.json", "it asks the network"),
 ];
 
 #[test]
@@ -101,6 +106,7 @@ fn stage() -> Option<Home> {
     std::fs::copy(&program, stage.folder().join("payments")).unwrap();
     let events = (0..3).map(|n| event(&id(n)) + "\n").collect::<String>();
     let named = event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10");
+    stage.write("src/go.sum", "");
     stage.write("events.jsonl", format!("{events}{named}\n"));
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
     for name in ["go1.27.3.linux-amd64.tar.gz", "go.zip"] {
