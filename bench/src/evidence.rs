@@ -21,6 +21,9 @@ const MAKE: &str = "cd \"$2\" && mkdir large small && (while unzip -p \"$1\"; do
 const DIGESTS: &str = "find . -type f -print0 | xargs -0 sha256sum > ../sums.sha256 \
     && find . -type f -print0 | xargs -0 openssl dgst -sm3 > ../sums.sm3";
 
+/// A unit, and what is measured in it.
+type Kind = (&'static str, fn(Cost) -> f64);
+
 struct Bench<'a> {
     folder: &'a Path,
     plan: Plan,
@@ -53,8 +56,8 @@ impl Bench<'_> {
 
     /// Processor time, and wall time.
     fn rows(&self, artefact: &str, what: &str, peer: &str) -> Result<Vec<Row>> {
-        let kinds: [(&str, fn(Cost) -> f64); 2] = [("CPU s", |c| c.cpu), ("s", |c| c.wall)];
-        let row = |(unit, figure): (&'static str, fn(Cost) -> f64)| {
+        let kinds: [Kind; 2] = [("CPU s", |c| c.cpu), ("s", |c| c.wall)];
+        let row = |(unit, figure): Kind| {
             Row::alternate(
                 (what, peer, unit),
                 self.plan.rounds,
