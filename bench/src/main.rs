@@ -7,6 +7,7 @@
 mod append;
 mod evidence;
 mod measure;
+mod redact;
 mod seal;
 
 use anyhow::Result;
@@ -31,8 +32,8 @@ fn main() -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
-    let entries: [(&str, Entry); 3] =
-        [("seal", seal::run), ("evidence", evidence::run), ("append", append::run)];
+    let entries: [(&str, Entry); 4] =
+        [("seal", seal::run), ("evidence", evidence::run), ("append", append::run), ("redact", redact::run)];
     if !json {
         println!("{}", Row::heading());
     }

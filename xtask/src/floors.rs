@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("keystore", 2),
     ("seal", 2),
     ("authenticode", 2),
+    ("shmring", 2),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),

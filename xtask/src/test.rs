@@ -11,21 +11,28 @@ use crate::step::{cargo, step};
 pub(crate) fn run() -> Result<()> {
     crate::lint::run()?;
     step("tests", &mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
-    go_example()?;
+    step("the program", &mut cargo(&["build", "--locked", "--package", "custody"]))?;
+    go_modules()?;
     step("benchmarks, one short pass", &mut bench_command(&["--sample"]))?;
     step("demonstration", &mut cargo(&["run", "--quiet", "--locked", "--package", "custody", "--", "demo"]))
 }
 
-/// The Go service that the demonstration uses has tests of its own.
-fn go_example() -> Result<()> {
-    for verb in ["vet", "test"] {
-        let mut go = Command::new(rig::go());
-        rig::apply(&mut go);
-        go.current_dir("examples/payments")
-            .args([verb, "./..."])
-            .env("GOFLAGS", "-mod=readonly")
-            .env("GOPROXY", "off");
-        step(&format!("go {verb}, payments"), &mut go)?;
+/// The Go modules of this repository: the SDK, whose tests record through the program that was just built, and the
+/// service that the demonstration uses.
+fn go_modules() -> Result<()> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| rig::repository().join("target"), Into::into);
+    for module in ["sdk/go", "examples/payments"] {
+        for verb in ["vet", "test"] {
+            let mut go = Command::new(rig::go());
+            rig::apply(&mut go);
+            go.current_dir(module)
+                .args([verb, "./..."])
+                .env("CUSTODY_BIN", target.join("debug/custody"))
+                .env("GOFLAGS", "-mod=readonly")
+                .env("GOPROXY", "off");
+            step(&format!("go {verb}, {module}"), &mut go)?;
+        }
     }
     Ok(())
 }

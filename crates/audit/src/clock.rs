@@ -34,6 +34,13 @@ pub fn now() -> Timestamp {
     timestamp(i64::try_from(now.as_secs()).unwrap_or_default(), now.subsec_nanos())
 }
 
+/// The calendar month now, in UTC: year times one hundred and month.
+pub(crate) fn month() -> u32 {
+    let now = now();
+    let digits = now.as_str().bytes().take(7).filter(u8::is_ascii_digit);
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
 /// Microseconds of the clock that nobody sets (`CLOCK_MONOTONIC`).
 #[must_use]
 pub fn monotonic_us() -> u64 {

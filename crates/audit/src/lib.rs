@@ -7,7 +7,10 @@
 //! Acknowledged means durable: a [`Receipt`] exists only for an event that a sync has covered. A repeated `id`
 //! among the newest [`WINDOW`] events is acknowledged once, with the same receipt.
 //!
-//! What it does not do: it seals no personal fields, and sends nothing to sinks.
+//! What the redaction policy finds personal is masked or sealed before it is written anywhere ([`redact`]); the keys of what
+//! is sealed can be destroyed ([`vault`]).
+//!
+//! What it does not do: it sends nothing to sinks.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
@@ -30,15 +33,21 @@ mod proof;
 mod query;
 mod reader;
 mod reads;
+pub mod redact;
 mod refusals;
+pub mod ring;
 mod session;
 mod socket;
 mod tap;
+mod traces;
+pub mod vault;
 mod verify;
 mod window;
 
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod measuring;
 
 pub use bench::{Bench, BenchReport, bench};
 pub use caller::{Caller, Via};
@@ -57,5 +66,6 @@ pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
 pub use tap::{Note, Tap};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

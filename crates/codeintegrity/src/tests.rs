@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
-
 use proptest::prelude::*;
 
 use crate::model::{
