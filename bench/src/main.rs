@@ -5,6 +5,7 @@
 //! nothing. How to repeat the published table: docs/benchmarks.md.
 
 mod append;
+mod evidence;
 mod measure;
 mod pe;
 mod redact;
@@ -36,6 +37,7 @@ fn main() -> Result<()> {
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
+        ("evidence", evidence::run),
         ("append", append::run),
         ("pe", pe::run),
         ("redact", redact::run),

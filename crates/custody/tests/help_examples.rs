@@ -47,6 +47,11 @@ const NOT_HERE: &[(&str, &str)] = &[
     ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
+    (
+        "custody modules verify src --sumdb modcache/cache/download/sumdb/sum.golang.org --json",
+        "tests/modules.rs of `evidence` makes a database of its own",
+    ),
+    ("custody modules verify src --online -o modules.intoto.json", "it asks the network"),
 ];
 
 #[test]
@@ -112,6 +117,7 @@ fn stage() -> Option<Home> {
     let built = build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").output().ok()?;
     assert!(built.status.success(), "{}", text(&built.stderr));
     std::fs::copy(&program, stage.folder().join("payments")).unwrap();
+    stage.write("src/go.sum", "");
     // A telephone number for each, of one customer, and of another in the last.
     let of = |event: String, customer: &str| {
         event.replace(
