@@ -50,6 +50,10 @@ impl IndirectData {
     /// # Errors
     /// When it is no content of a PE image's signature.
     pub fn read(content: Value<'_>) -> Result<Self> {
+        // Its tag and length are in nobody's digest.
+        if content.tag != tag::SEQUENCE {
+            return Err(AuthenticodeError::malformed("signature", "its content is no SEQUENCE"));
+        }
         let mut outer = content.reader();
         let mut data = outer.sequence()?;
         let kind = data.oid()?;

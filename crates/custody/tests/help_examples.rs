@@ -34,15 +34,15 @@ const UNTIL_STOPPED: &[&str] = &[
 /// Examples that cannot be run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
     (
-        "custody pe timestamp signed.exe --tsa http://timestamp.example.com/ --tsa http://timestamp.example.org/",
+        "custody pe timestamp signed.exe --tsa http://timestamp.example.com/",
         "nobody answers at these addresses; `tests/pe_timestamp.rs` has an authority of its own",
     ),
     (
-        "custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem",
+        "custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code' --cert token.pem",
         "there is no such token; `tests/pe_token.rs` has one of its own",
     ),
     (
-        "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026?pin-source=file:pin' --algorithm p256",
+        "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026' --algorithm p256",
         "there is no such token; `tests/pe_token.rs` has one of its own",
     ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),

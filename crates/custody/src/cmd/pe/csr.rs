@@ -18,7 +18,7 @@ The token is asked afterwards whether the key could ever leave it; if it could, 
 The library stands in the URI (`module-path`) or in PKCS11_MODULE.
 
 Examples:
-  $ custody pe key --pkcs11 'pkcs11:token=release;object=code-2026?pin-source=file:pin' --algorithm p256";
+  $ custody pe key --pkcs11 'pkcs11:token=release;object=code-2026' --algorithm p256";
 
 pub(super) const CSR_EXAMPLES: &str = "\
 Examples:

@@ -24,7 +24,7 @@ Examples:
   $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe
   $ custody pe sign dist/app.exe --seal dist.seal.json --key code.key.pem --cert code.pem
   $ custody pe sign signed.exe --append --page-hashes --p12 code.p12 --password-file code.password
-  $ custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem";
+  $ custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code' --cert token.pem";
 
 #[derive(Args)]
 pub(super) struct SignArgs {

@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &str = "\
 The signature must still be good: a timestamp proves that it was there at that time, and nothing about before.
 
 Examples:
-  $ custody pe timestamp signed.exe --tsa http://timestamp.example.com/ --tsa http://timestamp.example.org/";
+  $ custody pe timestamp signed.exe --tsa http://timestamp.example.com/";
 
 #[derive(Args)]
 pub(super) struct TimestampArgs {
