@@ -5,7 +5,9 @@
 //! nothing. How to repeat the published table: docs/benchmarks.md.
 
 mod append;
+mod evidence;
 mod measure;
+mod pe;
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -35,7 +37,9 @@ fn main() -> Result<()> {
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
+        ("evidence", evidence::run),
         ("append", append::run),
+        ("pe", pe::run),
         ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("ring", ring::ring),

@@ -112,7 +112,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for AuditLayer {
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
+            // Not `insert`: that panics when a second layer of this kind was there first.
+            span.extensions_mut().replace(fields);
         }
     }
 

@@ -77,7 +77,9 @@ impl Worker {
         }
         let (answer, answered) = sync_channel(1);
         match self.queue.send(Message::Event(document, Some(answer))) {
-            Ok(()) => drop(answered.recv()), // the thread ended: the event was counted there
+            Ok(()) => {
+                let _ = answered.recv(); // an error is the answer: the sender went with the batch
+            }
             Err(_) => self.drop_one(),
         }
     }

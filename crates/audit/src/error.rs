@@ -201,9 +201,11 @@ impl AuditError {
 
 fn ledger_kind(error: &LedgerError) -> ErrorKind {
     match error {
-        LedgerError::OutOfRange { .. } | LedgerError::TooLong { .. } | LedgerError::Tlog(_) => {
-            ErrorKind::Request
-        }
+        LedgerError::OutOfRange { .. }
+        | LedgerError::TooLong { .. }
+        | LedgerError::Pruned { .. }
+        | LedgerError::Segment { .. }
+        | LedgerError::Tlog(_) => ErrorKind::Request,
         LedgerError::Damaged { .. }
         | LedgerError::WalDamaged { .. }
         | LedgerError::WalGap { .. }

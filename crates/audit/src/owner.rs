@@ -288,7 +288,7 @@ impl Owner {
     /// event is `audit verify`'s to report.
     fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
         let end = self.log.durable_size();
-        let start = end.saturating_sub(WINDOW as u64);
+        let start = end.saturating_sub(WINDOW as u64).max(self.log.minimum());
         let mut window = Window::new(WINDOW);
         let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {

@@ -104,16 +104,11 @@ struct Durable<'a>(&'a Log);
 
 impl Source for Durable<'_> {
     fn range(&self) -> Range<u64> {
-        0..self.0.durable_size()
+        self.0.minimum()..self.0.durable_size()
     }
 
     fn read(&self, range: Range<u64>, each: &mut dyn FnMut(u64, Vec<u8>) -> bool) -> Result<(), AuditError> {
-        let start = range.start;
-        for (entry, index) in self.0.entries(range).zip(start..) {
-            if !each(index, entry?) {
-                break;
-            }
-        }
+        self.0.for_each(range, &mut |index, entry| each(index, entry.to_vec()))?;
         Ok(())
     }
 }

@@ -98,6 +98,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("KEY.TRUSTED", "a public key was trusted"),
     ("KEY.REVOKED", "a key was revoked"),
     ("KEY.ROTATED", "a key was replaced by a new one"),
+    ("MODULES.VERIFIED", "go.sum, the module cache and the checksum database agree"),
+    ("MODULES.MISMATCH", "go.sum, the module cache and the checksum database contradict each other"),
     ("SEAL.CREATED", "an artefact was sealed"),
     ("SEAL.VERIFIED", "an artefact is the one that was sealed"),
     ("SEAL.MISMATCH", "an artefact is not the one that was sealed"),

@@ -104,7 +104,7 @@ fn account(stage: &Stage) -> anyhow::Result<()> {
 
 fn tamper_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
     stage.act("And the ledger itself?", "An administrator changes one bit of a stored event.")?;
-    let entries = stage.largest_file("home/log/tile/entries").ok_or_else(|| anyhow!("no entries on disk"))?;
+    let entries = stage.largest_file("home/log/entries").ok_or_else(|| anyhow!("no entries on disk"))?;
     let offset = stage::flip_middle_bit(&entries)?;
     stage.show(&format!("flipped one bit at offset {offset:#x} of {}", stage.shorten(&entries)))?;
     stage.custody(&["audit", "verify"], Expect::DoesNotHold)

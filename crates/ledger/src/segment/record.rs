@@ -8,8 +8,8 @@ pub(crate) type Salt = [u8; 16];
 
 /// Records start here: the header keeps a block of its own, so that no record's write touches its sector.
 pub(crate) const FIRST_RECORD: usize = 4096;
-const SEGMENT_MAGIC: [u8; 8] = *b"CUSTWAL1";
-const SEGMENT_HEADER: usize = 40;
+const SEGMENT_MAGIC: [u8; 8] = *b"CUSTSEG1";
+const SEGMENT_HEADER: usize = 44;
 const RECORD_MAGIC: [u8; 4] = *b"CWR1";
 /// Bytes of a record before its payload.
 pub(crate) const RECORD_HEADER: usize = 32;
@@ -18,24 +18,38 @@ pub(crate) const ALIGN: usize = 8;
 /// A payload is never longer.
 pub(crate) const MAX_PAYLOAD: usize = 64 << 20;
 
-/// The header block of a segment.
-pub(crate) fn segment_header(number: u64, salt: &Salt) -> Vec<u8> {
-    let mut block = Vec::with_capacity(FIRST_RECORD);
-    block.extend_from_slice(&SEGMENT_MAGIC);
-    block.extend_from_slice(&number.to_le_bytes());
-    block.extend_from_slice(salt);
-    let checksum = crc32c::crc32c(&block);
-    block.extend_from_slice(&checksum.to_le_bytes());
-    block.resize(FIRST_RECORD, 0);
-    block
+/// What the header block of a segment says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    /// Index of the first leaf.
+    pub(crate) first: u64,
+    pub(crate) salt: Salt,
+    /// When it was begun, in seconds since 1970.
+    pub(crate) begun: u64,
 }
 
-/// The salt of segment `number`, when `bytes` start with its header.
-pub(crate) fn read_segment_header(bytes: &[u8], number: u64) -> Option<Salt> {
-    let header = bytes.get(..SEGMENT_HEADER)?;
-    let salt: Salt = header[16..32].try_into().ok()?;
-    let expected = segment_header(number, &salt);
-    (bytes.get(..FIRST_RECORD)? == expected).then_some(salt)
+impl Header {
+    /// The header block.
+    pub(crate) fn to_block(self) -> Vec<u8> {
+        let mut block = Vec::with_capacity(FIRST_RECORD);
+        block.extend_from_slice(&SEGMENT_MAGIC);
+        block.extend_from_slice(&self.first.to_le_bytes());
+        block.extend_from_slice(&self.salt);
+        block.extend_from_slice(&self.begun.to_le_bytes());
+        let checksum = crc32c::crc32c(&block);
+        block.extend_from_slice(&checksum.to_le_bytes());
+        block.resize(FIRST_RECORD, 0);
+        block
+    }
+
+    /// The header that `bytes` start with, when it is one of a segment that begins at `first`.
+    pub(crate) fn read(bytes: &[u8], first: u64) -> Option<Self> {
+        let header = bytes.get(..SEGMENT_HEADER)?;
+        let salt: Salt = header[16..32].try_into().ok()?;
+        let begun = header[32..40].try_into().map(u64::from_le_bytes).ok()?;
+        let header = Self { first, salt, begun };
+        (bytes.get(..FIRST_RECORD)? == header.to_block()).then_some(header)
+    }
 }
 
 /// A record as it stands in a segment.
@@ -100,11 +114,18 @@ fn header_checksum(salt: &Salt, header: &[u8]) -> u32 {
 /// Reads the record at the start of `bytes`. `None` when there is no whole, undamaged record of this segment.
 pub(crate) fn read<'a>(bytes: &'a [u8], salt: &Salt) -> Option<Record<'a>> {
     let header = bytes.first_chunk::<RECORD_HEADER>()?;
+    let checksum = header[28..].try_into().map(u32::from_le_bytes).ok()?;
+    if checksum != header_checksum(salt, &header[..28]) {
+        return None;
+    }
+    read_unsalted(bytes)
+}
+
+/// As [`read`], but for the checksum of the header: only for taking a damaged segment apart.
+pub(crate) fn read_unsalted(bytes: &[u8]) -> Option<Record<'_>> {
+    let header = bytes.first_chunk::<RECORD_HEADER>()?;
     let word = |at: usize| header[at..at + 4].try_into().map(u32::from_le_bytes).unwrap_or_default();
-    if header[..4] != RECORD_MAGIC
-        || header[12..16] != [0; 4]
-        || word(28) != header_checksum(salt, &header[..28])
-    {
+    if header[..4] != RECORD_MAGIC || header[12..16] != [0; 4] {
         return None;
     }
     let length = usize::try_from(word(4)).ok().filter(|length| *length <= MAX_PAYLOAD)?;
@@ -172,13 +193,14 @@ mod tests {
 
     #[test]
     fn no_changed_byte_of_a_segment_header_goes_unseen() {
-        let header = segment_header(3, &[9; 16]);
-        assert_eq!(read_segment_header(&header, 3), Some([9; 16]));
-        assert_eq!(read_segment_header(&header, 4), None);
+        let wanted = Header { first: 3, salt: [9; 16], begun: 1_700_000_000 };
+        let header = wanted.to_block();
+        assert_eq!(Header::read(&header, 3), Some(wanted));
+        assert_eq!(Header::read(&header, 4), None);
         for at in 0..header.len() {
             let mut changed = header.clone();
             changed[at] ^= 4;
-            assert_eq!(read_segment_header(&changed, 3), None, "byte {at}");
+            assert_eq!(Header::read(&changed, 3), None, "byte {at}");
         }
     }
 }
