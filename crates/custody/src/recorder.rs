@@ -85,6 +85,8 @@ fn hint(error: &AuditError) -> Option<&'static str> {
         E::Catalogue { .. } => {
             "mend the file, or move it away; `custody audit catalogue` shows what is known"
         }
+        E::Retention { .. } => "mend the file, or move it away; its form is in docs/formats/retention.md",
+        E::Backup { .. } => "use another copy, and keep this one: it shows what happened to it",
         E::Unreachable { .. } => {
             "see who holds it with `fuser -v` on the home's `lock`, and stop or restart it"
         }
