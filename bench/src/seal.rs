@@ -53,7 +53,7 @@ pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
     }
 }
 
-fn release() -> Result<Option<PathBuf>> {
+pub(crate) fn release() -> Result<Option<PathBuf>> {
     let Some(rig) = std::env::var_os("CUSTODY_RIG_DIR") else { return Ok(None) };
     for entry in std::fs::read_dir(&rig).with_context(|| format!("reading {}", rig.display()))? {
         let path = entry?.path();

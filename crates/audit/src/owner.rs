@@ -1,6 +1,6 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +26,7 @@ use crate::window::{Place, WINDOW, Window};
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    pub(crate) home: PathBuf,
     /// Which entries a condition can mean.
     pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
@@ -98,6 +99,7 @@ impl Owner {
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            home: home.to_owned(),
             index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
@@ -131,8 +133,8 @@ impl Owner {
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
-    /// the callers: they had their refusal.
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost
+    /// from the count, not from the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
         let mut facts = self.refusals.take();
         facts.extend(self.rings.losses());
@@ -286,7 +288,7 @@ impl Owner {
     /// event is `audit verify`'s to report.
     fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
         let end = self.log.durable_size();
-        let start = end.saturating_sub(WINDOW as u64);
+        let start = end.saturating_sub(WINDOW as u64).max(self.log.minimum());
         let mut window = Window::new(WINDOW);
         let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {

@@ -92,12 +92,6 @@ impl Session {
     /// # Errors
     /// When it cannot be read, or this process is not the owner.
     pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, AuditError> {
-        self.as_owner()?;
-        let path = self.home().join("log").join(tile.to_string());
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(AuditError::io("read", &path, error)),
-        }
+        Ok(self.as_owner()?.owner.log.read_resource(&tile.to_string())?)
     }
 }

@@ -52,6 +52,8 @@ enum Command {
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
+    /// Say whether Go modules are the ones that everybody got
+    Modules(cmd::modules::ModulesArgs),
     /// Unpack, seal and check a portable Go release, without administrator rights
     Toolchain(cmd::toolchain::ToolchainArgs),
     /// Sign Windows programs with Authenticode, and judge their signatures
@@ -123,6 +125,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Modules(args) => cmd::modules::run(&args, &context()?),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Pe(args) => cmd::pe::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),

@@ -33,8 +33,25 @@ const UNTIL_STOPPED: &[&str] = &[
 
 /// Examples that cannot be run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
+    (
+        "custody pe timestamp signed.exe --tsa http://timestamp.example.com/ --tsa http://timestamp.example.org/",
+        "nobody answers at these addresses; `tests/pe_timestamp.rs` has an authority of its own",
+    ),
+    (
+        "custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem",
+        "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
+    (
+        "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026?pin-source=file:pin' --algorithm p256",
+        "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
+    (
+        "custody modules verify src --sumdb modcache/cache/download/sumdb/sum.golang.org --json",
+        "tests/modules.rs of `evidence` makes a database of its own",
+    ),
+    ("custody modules verify src --online -o modules.intoto.json", "it asks the network"),
 ];
 
 #[test]
@@ -100,6 +117,7 @@ fn stage() -> Option<Home> {
     let built = build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").output().ok()?;
     assert!(built.status.success(), "{}", text(&built.stderr));
     std::fs::copy(&program, stage.folder().join("payments")).unwrap();
+    stage.write("src/go.sum", "");
     // A telephone number for each, of one customer, and of another in the last.
     let of = |event: String, customer: &str| {
         event.replace(
@@ -122,9 +140,16 @@ fn stage() -> Option<Home> {
         "version = 1\npolicy = 1\n[[rule]]\nname = \"phone\"\nfields = [\"ctx.phone\"]\n\
          subject = \"customer=ctx.customer\"\naction = \"sm4-gcm\"\n",
     );
+    stage.write("dist/app.exe", support::pe::program(1));
+    stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     stage.write("app.exe", support::pe::program(2));
     support::pe::authority(stage.folder());
+    support::pe::openssl(
+        stage.folder(),
+        "pkcs12 -export -inkey code.key.pem -in code.pem -passout pass:secret -out code.p12",
+    );
+    stage.write("code.password", "secret\n");
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     Some(stage)

@@ -67,6 +67,15 @@ pub enum EvidenceError {
         /// The rule.
         why: &'static str,
     },
+    /// A ZIP has no directory that can be read.
+    #[error("the zip archive cannot be listed; {headers} local headers still stand in it")]
+    NoDirectory {
+        /// How many signatures of local headers there are.
+        headers: u64,
+        /// What is wrong with its end.
+        #[source]
+        source: Box<EvidenceError>,
+    },
     /// An archive does not decode.
     #[error("the {format} archive does not decode")]
     Stream {

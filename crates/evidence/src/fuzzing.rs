@@ -66,3 +66,16 @@ fn observe(data: &[u8], format: Format, options: &Options) -> Option<Observation
     assert_eq!(size, Some(data.len() as u64), "a byte was not read");
     Some(observation)
 }
+
+/// An answer of a checksum database, and a go.sum.
+pub fn modules(data: &[u8]) {
+    crate::modules::fuzz(data);
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(sums) = crate::modules::parse(text)
+    {
+        assert!(
+            sums.iter().all(|s| !s.module.split('/').any(|part| part == "..") && !s.version.contains('/')),
+            "a path leads elsewhere"
+        );
+    }
+}

@@ -35,6 +35,7 @@ mod engine;
 mod error;
 mod file;
 mod meter;
+pub mod modules;
 mod options;
 mod source;
 mod tape;

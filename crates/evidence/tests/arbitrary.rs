@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target, usize); 3] = [
+const TARGETS: [(&str, Target, usize); 4] = [
     ("evidence_zip", evidence::fuzzing::zip, 4),
     ("evidence_tar", evidence::fuzzing::tar, 6),
     ("evidence_detect", evidence::fuzzing::detect, 3),
+    ("evidence_modules", evidence::fuzzing::modules, 2),
 ];
 
 /// The seeds of a target. They were made with Python's `zipfile` and `tarfile`, `gzip`, `lzma` and `zstd`.

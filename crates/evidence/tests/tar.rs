@@ -131,8 +131,16 @@ fn a_global_header_stands_until_it_is_taken_back() {
 fn what_a_seal_cannot_say_is_refused() {
     let good = || Tar::default().file("good", b"x");
     let cases = [
-        (good().add(b'S', "sparse", "", b""), "sparse"),
-        (good().pax(b'x', &[("GNU.sparse.major", "1")]).file("s", b""), "sparse"),
+        (good().pax(b'x', &[("GNU.sparse.major", "1")]).file("s", b""), "a sparse file has no size"),
+        (
+            good().pax(b'x', &[("GNU.sparse.map", "0,1"), ("GNU.sparse.size", "9")]).file("s", b"xy"),
+            "than its map",
+        ),
+        (
+            good().pax(b'x', &[("GNU.sparse.map", "5,1,2,1"), ("GNU.sparse.size", "9")]).file("s", b"xy"),
+            "malformed",
+        ),
+        (good().pax(b'x', &[("GNU.sparse.size", "9")]).file("s", &[b'7'; 512]), "malformed"),
         (good().add(b'3', "device", "", b""), "special"),
         (good().add(b'6', "fifo", "", b""), "special"),
         (good().add(b'M', "part", "", b""), "multi-volume"),

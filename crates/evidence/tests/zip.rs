@@ -243,6 +243,18 @@ fn every_truncation_is_refused() {
 }
 
 #[test]
+fn a_zip_without_its_end_says_what_still_stands() {
+    let bytes = archive([deflated("a", &text(300)), stored("b", b"two"), stored("c", b"3")]);
+    let seal = sealed(&bytes);
+    let end = bytes.len() - 22;
+    let reason = reason(read(&bytes[..end]));
+    assert!(reason.contains("3 local headers still stand") && reason.contains("no end record"), "{reason}");
+    let comparison = compare(&seal, &bytes[..end]);
+    assert_eq!(comparison.unread.len(), 3);
+    assert!(comparison.broken.is_some_and(|why| why.contains("3 local headers")));
+}
+
+#[test]
 fn two_end_records_are_refused() {
     let inner = archive([stored("inner", b"x")]);
     let bytes =

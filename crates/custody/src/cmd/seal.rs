@@ -118,6 +118,10 @@ pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
         {
             Some("leave it out with `--exclude`".to_owned())
         }
+        EvidenceError::NoDirectory { headers: 1.., .. } => Some(
+            "`zip -FF FILE --out MENDED` rebuilds the directory from what still stands; then seal that"
+                .to_owned(),
+        ),
         EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),
         _ => None,
     };

@@ -1,6 +1,7 @@
 //! One header block (POSIX.1-2017 pax, "ustar Interchange Format").
 
 use super::BLOCK;
+use super::sparse::Map;
 
 /// The fields that a seal uses.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(super) struct Header {
     pub(super) link: Vec<u8>,
     pub(super) mode: u32,
     pub(super) size: u64,
+    /// The map of an old GNU sparse file, and whether more of it follows.
+    pub(super) sparse: Option<(Map, bool)>,
 }
 
 impl Header {
@@ -26,7 +29,8 @@ impl Header {
         let link = text(&block[157..257]).to_vec();
         // Old writers add the file type to the mode; the type flag says it already.
         let mode = u32::try_from(mode & u64::from(seal::MAX_MODE)).unwrap_or(0);
-        Ok(Self { kind: block[156], name, link, mode, size })
+        let sparse = (block[156] == b'S').then(|| Map::of_header(block)).transpose()?;
+        Ok(Self { kind: block[156], name, link, mode, size, sparse })
     }
 }
 
@@ -46,7 +50,7 @@ fn text(field: &[u8]) -> &[u8] {
 }
 
 /// Octal digits with spaces or NULs around them; or, with the first bit set, a big-endian number (GNU, star).
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     match field.first()? {
         0x80 => field[1..].iter().try_fold(0u64, |n, b| Some(n.checked_mul(256)? | u64::from(*b))),
         0x81..=0xff => None,

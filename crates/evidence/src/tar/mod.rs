@@ -1,9 +1,10 @@
 //! tar: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names, and the V7 header they come from.
 //!
-//! Refused rather than guessed at: sparse files, multi-volume archives, devices, anything behind the end marker.
+//! Refused rather than guessed at: multi-volume archives, devices, anything behind the end marker.
 
 mod header;
 mod pax;
+mod sparse;
 mod walk;
 
 pub(crate) use walk::walk;

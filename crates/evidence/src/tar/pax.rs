@@ -6,6 +6,17 @@ pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
+    pub(super) sparse: Option<Sparse>,
+}
+
+/// What GNU tar says of a sparse file (GNU tar manual, "PAX Format, Version 0.1" and "1.0").
+#[derive(Clone, Default, Debug)]
+pub(super) struct Sparse {
+    /// The name, instead of one that other readers unpack the map under.
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    /// Of version 0.1; in version 1.0 it stands before the content.
+    pub(super) map: Option<Vec<u8>>,
 }
 
 impl Pax {
@@ -29,9 +40,31 @@ impl Pax {
             b"size" => {
                 self.size = stated.map(|v| decimal(&v).ok_or("a pax size is not a number")).transpose()?
             }
-            // The name and the sizes are then elsewhere than in the header.
-            _ if key.starts_with(b"GNU.sparse.") => return Err("it holds a sparse file"),
-            _ => {}
+            _ => {
+                if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.take_sparse(key, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pax {
+    fn take_sparse(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        let sparse = self.sparse.get_or_insert_default();
+        match key {
+            b"name" => sparse.name = Some(value.to_vec()),
+            b"map" => sparse.map = Some(value.to_vec()),
+            b"realsize" | b"size" => {
+                sparse.size = Some(decimal(value).ok_or("a sparse size is not a number")?)
+            }
+            b"major" if decimal(value).is_none_or(|major| major > 1) => {
+                return Err("it holds a sparse file of a later version");
+            }
+            b"major" | b"minor" | b"numblocks" => {}
+            // Version 0.0: a key for each piece, over and over; GNU tar has not written it since 2006.
+            _ => return Err("it holds a sparse file of version 0.0"),
         }
         Ok(())
     }
@@ -71,6 +104,7 @@ mod tests {
         {
             assert!(Pax::default().read(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
-        assert!(Pax::default().read(b"22 GNU.sparse.major=1\n").is_err());
+        assert!(Pax::default().read(b"22 GNU.sparse.major=2\n").is_err());
+        assert!(Pax::default().read(b"23 GNU.sparse.offset=1\n").is_err());
     }
 }

@@ -8,7 +8,8 @@ use seal::{Entry, EntryPath, Format, MAX_PATH};
 
 use super::BLOCK;
 use super::header::Header;
-use super::pax::Pax;
+use super::pax::{self, Pax};
+use super::sparse::{Expanded, Map};
 use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::compressed;
@@ -176,10 +177,12 @@ impl Walker<'_, '_, '_> {
 
     fn entry(&mut self, header: Header, ahead: Ahead) -> Result<(), EvidenceError> {
         let start = ahead.start.unwrap_or(self.stream.position - BLOCK as u64);
-        let pax = ahead.pax.unwrap_or_else(|| self.global.clone());
+        let mut pax = ahead.pax.unwrap_or_else(|| self.global.clone());
         let kind = Kind::of(&header).map_err(|why| self.refused(why))?;
         let size = if kind.has_content() { pax.size.unwrap_or(header.size) } else { 0 };
-        let name = pax.path.or(ahead.long_name).unwrap_or(header.name);
+        let sparse = self.sparse(&header, pax.sparse.as_mut(), size)?;
+        let sparse_name = pax.sparse.and_then(|sparse| sparse.name);
+        let name = sparse_name.or(pax.path).or(ahead.long_name).unwrap_or(header.name);
         let link = pax.link.or(ahead.long_link).unwrap_or(header.link);
         let name = without_root(&name);
         if name.is_empty() && matches!(kind, Kind::Directory) {
@@ -191,10 +194,15 @@ impl Walker<'_, '_, '_> {
             Err(error) => {
                 let shown = std::str::from_utf8(name).map_or_else(|_| seal::escape(name), str::to_owned);
                 self.collector.fault(&shown, error)?;
-                return self.skip(padded(size));
+                return self.skip(padded(sparse.as_ref().map_or(size, Map::packed)));
             }
         };
-        let found = self.content(&path, kind, header.mode, size, &link);
+        let found = match &sparse {
+            Some(map) => self
+                .hash_sparse(&path, map)
+                .map(|digest| self.remember(&path, Linkable { mode: header.mode, size: map.size, digest })),
+            None => self.content(&path, kind, header.mode, size, &link),
+        };
         let end = start.max(self.stream.position);
         if self.format == Format::Tar {
             // Only here do positions in the stream mean bytes of the container.
@@ -203,6 +211,59 @@ impl Walker<'_, '_, '_> {
         let broke = found.as_ref().is_err_and(|e| !matches!(e, EvidenceError::Entry { .. }));
         self.collector.take(path.as_str(), found)?;
         if broke { Err(self.refused("it breaks off inside an entry")) } else { Ok(()) }
+    }
+
+    /// The map of a sparse file, wherever it stands; what follows is then its packed content.
+    fn sparse(
+        &mut self,
+        header: &Header,
+        pax: Option<&mut pax::Sparse>,
+        size: u64,
+    ) -> Result<Option<Map>, EvidenceError> {
+        let refused = |walker: &Self, why| walker.refused(why);
+        let (map, packed) = match (&header.sparse, pax) {
+            (Some((map, more)), None) => {
+                let (mut map, mut more) = (map.clone(), *more);
+                while more {
+                    let block = self.block()?.ok_or_else(|| self.refused("it is truncated"))?;
+                    more = map.extend(&block).map_err(|why| refused(self, why))?;
+                }
+                (map, size)
+            }
+            (None, Some(sparse)) => {
+                let real = sparse.size.ok_or_else(|| self.refused("a sparse file has no size"))?;
+                match sparse.map.take() {
+                    Some(list) => (Map::of_list(&list, real).map_err(|why| self.refused(why))?, size),
+                    None => {
+                        let read = Map::read(&mut self.stream.by_ref().take(size), real);
+                        let (map, blocks) =
+                            read.map_err(|e| self.failed(e))?.map_err(|why| self.refused(why))?;
+                        (map, size.saturating_sub(blocks * BLOCK as u64))
+                    }
+                }
+            }
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => return Err(self.refused("a sparse file has two maps")),
+        };
+        if map.packed() != packed {
+            return Err(self.refused("a sparse file has another size than its map"));
+        }
+        Ok(Some(map))
+    }
+
+    fn hash_sparse(&mut self, path: &EntryPath, map: &Map) -> Result<DualDigest, EvidenceError> {
+        let failed =
+            |e| EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source });
+        let budget = self.stream.budget;
+        let mut input = Expanded::new(self.stream.by_ref().take(map.packed()), map, budget);
+        let (read, digest) =
+            content::hash(&mut input, &mut self.buffer, |piece| self.collector.content(path, piece))
+                .map_err(failed)?;
+        if read != map.size {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.skip(padding(map.packed()))?;
+        Ok(digest)
     }
 
     fn content(
@@ -291,12 +352,11 @@ impl Kind {
         match header.kind {
             // V7 marks a directory by the name alone.
             b'0' | 0 if header.name.ends_with(b"/") => Ok(Self::Directory),
-            b'0' | 0 | b'7' => Ok(Self::File),
+            b'0' | 0 | b'7' | b'S' => Ok(Self::File),
             b'1' => Ok(Self::HardLink),
             b'2' => Ok(Self::Symlink),
             b'5' => Ok(Self::Directory),
             b'3' | b'4' | b'6' => Ok(Self::Special),
-            b'S' => Err("it holds a sparse file"),
             b'M' => Err("it is a part of a multi-volume archive"),
             _ => Err("it holds an entry of an unknown type"),
         }

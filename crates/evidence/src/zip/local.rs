@@ -5,7 +5,7 @@ use std::io::Read;
 use super::{Fields, Record, central, extra_field};
 use crate::error::EvidenceError;
 
-const SIGNATURE: &[u8; 4] = b"PK\x03\x04";
+pub(super) const SIGNATURE: &[u8; 4] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
 const FIXED: usize = 30;
 /// Longest data descriptor: signature, CRC, two 64-bit sizes.

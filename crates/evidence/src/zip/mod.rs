@@ -6,6 +6,7 @@
 mod central;
 mod end;
 mod local;
+mod recovery;
 mod supply;
 mod task;
 mod walk;

@@ -7,7 +7,7 @@ use gm::DualDigest;
 use seal::Entry;
 
 use super::task::{EntryTask, Pool};
-use super::{Record, central, end, local};
+use super::{Record, central, end, local, recovery};
 use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::engine::{Next, Supply};
@@ -31,7 +31,10 @@ impl Listing {
     ) -> Result<Option<Self>, EvidenceError> {
         let directory = match end::find(source) {
             Ok(directory) => directory,
-            Err(error) => return collector.broken(error).map(|()| None),
+            Err(error) => {
+                let error = recovery::without_directory(source, error);
+                return collector.broken(error).map(|()| None);
+            }
         };
         let mut records = central::read(source, &directory, budget, collector)?;
         records.sort_by_key(|record| record.offset);

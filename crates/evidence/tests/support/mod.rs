@@ -1,6 +1,7 @@
 //! Writers of archives, good and bad, and short ways to read them.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod sumdb;
 pub mod tar;
 pub mod zip;
 
