@@ -28,7 +28,26 @@ fn timestamp(seconds: i64, nanos: u32) -> Timestamp {
 }
 
 /// Now, for what does not need an id.
-pub(crate) fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     timestamp(i64::try_from(now.as_secs()).unwrap_or_default(), now.subsec_nanos())
+}
+
+/// Microseconds of the clock that nobody sets (`CLOCK_MONOTONIC`).
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    #[cfg(unix)]
+    {
+        use nix::time::{ClockId, clock_gettime};
+        clock_gettime(ClockId::CLOCK_MONOTONIC)
+            .map(|time| std::time::Duration::from(time).as_micros())
+            .ok()
+            .and_then(|us| u64::try_from(us).ok())
+            .unwrap_or_default()
+    }
+    #[cfg(not(unix))]
+    {
+        0
+    }
 }

@@ -2,19 +2,21 @@
 //! checkpoint is seen.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tlog::tile::Level;
 use tlog::{Checkpoint, TILE_WIDTH, Tile};
 
-use crate::query::{Filter, Found};
-use crate::reads::Sink;
+use crate::query::{Filter, Sink, Source, search};
 use crate::{AuditError, LogKeys};
 
 /// A checkpoint file is never longer.
 const MAX_CHECKPOINT: u64 = 64 * 1024;
 /// How often a bundle is looked for again because the owner replaced it by a fuller one.
 const ATTEMPTS: usize = 50;
+/// How often a follower looks for a newer checkpoint.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A home's published files.
 pub struct Files {
@@ -47,27 +49,44 @@ impl Files {
     /// # Errors
     /// As there.
     pub fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
-        let conditions = filter.conditions()?;
-        let range = filter.from.unwrap_or(0)..filter.to.unwrap_or(u64::MAX);
-        let mut left = filter.limit.unwrap_or(u64::MAX);
-        let bundles = self.size.div_ceil(TILE_WIDTH);
-        let order: Box<dyn Iterator<Item = u64>> =
-            if filter.reverse { Box::new((0..bundles).rev()) } else { Box::new(0..bundles) };
-        for bundle in order {
-            let mut entries: Vec<_> = (bundle * TILE_WIDTH..)
-                .zip(self.bundle(bundle)?)
-                .filter(|(index, _)| range.contains(index))
-                .collect();
-            if filter.reverse {
-                entries.reverse();
-            }
-            for (index, stored) in entries.into_iter().filter(|(_, stored)| conditions.hold(stored)) {
-                if left == 0 {
-                    return Ok(());
-                }
-                left -= 1;
-                sink(Found { index, stored })?;
-            }
+        search(self, None, filter, sink)
+    }
+
+    /// As [`crate::Session::follow_as`], by looking for a newer checkpoint several times a second. Nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`Files::query`].
+    pub fn follow(
+        home: &Path,
+        filter: &Filter,
+        lines: u64,
+        wanted: &dyn Fn() -> bool,
+        sink: &mut Sink<'_>,
+        idle: &mut dyn FnMut() -> Result<(), AuditError>,
+    ) -> Result<(), AuditError> {
+        let mut files = Self::open(home)?;
+        let newest = Filter {
+            limit: Some(lines.min(filter.limit.unwrap_or(u64::MAX))),
+            reverse: true,
+            ..filter.clone()
+        };
+        let mut there = Vec::new();
+        files.query(&newest, &mut |found| {
+            there.push(found);
+            Ok(())
+        })?;
+        let mut left = filter.limit.map(|limit| limit.saturating_sub(there.len() as u64));
+        there.into_iter().rev().try_for_each(&mut *sink)?;
+        while wanted() && left != Some(0) {
+            idle()?;
+            std::thread::sleep(AGAIN);
+            let seen = files.size;
+            files = Self::open(home)?;
+            let more = Filter { from: Some(seen), limit: left, ..filter.clone() };
+            files.query(&more, &mut |found| {
+                left = left.map(|left| left.saturating_sub(1));
+                sink(found)
+            })?;
         }
         Ok(())
     }
@@ -112,6 +131,23 @@ impl Files {
             size = now.max(self.size);
         }
         Err(AuditError::Gone) // the loop only ends by returning
+    }
+}
+
+impl Source for Files {
+    fn range(&self) -> Range<u64> {
+        0..self.size
+    }
+
+    fn read(&self, range: Range<u64>, each: &mut dyn FnMut(u64, Vec<u8>) -> bool) -> Result<(), AuditError> {
+        for bundle in range.start / TILE_WIDTH..range.end.div_ceil(TILE_WIDTH) {
+            for (index, entry) in (bundle * TILE_WIDTH..).zip(self.bundle(bundle)?) {
+                if range.contains(&index) && !each(index, entry) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 
 use event::Catalogue;
 
+pub use crate::intake::fuzzing::{http, tokens};
+
 use crate::catalogue::extended;
 use crate::socket::wire::{MAX_REPLY, MAX_REQUEST, Reply, Request, parse, read_frame, write_message};
 

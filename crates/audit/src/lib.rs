@@ -7,27 +7,33 @@
 //! Acknowledged means durable: a [`Receipt`] exists only for an event that a sync has covered. A repeated `id`
 //! among the newest [`WINDOW`] events is acknowledged once, with the same receipt.
 //!
-//! What it does not do: it seals no personal fields, sends nothing to sinks, and keeps no index; a query reads the
-//! ledger from one end.
+//! What it does not do: it seals no personal fields, and sends nothing to sinks.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
 mod bench;
+mod caller;
 mod catalogue;
 mod clock;
 mod error;
 mod files;
 mod home;
+mod index;
+pub mod intake;
 mod keys;
+mod metrics;
 mod owner;
+mod owning;
 mod peer;
 mod pending;
 mod proof;
 mod query;
+mod reader;
 mod reads;
 mod refusals;
 mod session;
 mod socket;
+mod tap;
 mod verify;
 mod window;
 
@@ -35,15 +41,21 @@ mod window;
 pub mod fuzzing;
 
 pub use bench::{Bench, BenchReport, bench};
+pub use caller::{Caller, Via};
 pub use catalogue::{CATALOGUE, load_catalogue};
+pub use clock::{monotonic_us, now};
 pub use error::{AuditError, ErrorKind};
 pub use files::Files;
 pub use home::create_home;
 pub use keys::LogKeys;
 pub use ledger::LedgerError;
+pub use metrics::{Metrics, WAIT_BOUNDS_US};
+pub use owning::own;
 pub use pending::{Pending, Receipt, Verdict};
 pub use proof::{Proof, Selector, Status};
 pub use query::{Filter, Found};
+pub use reader::Reader;
 pub use session::{Recorder, Session, open};
+pub use tap::{Note, Tap};
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

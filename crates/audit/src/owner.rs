@@ -1,6 +1,8 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use event::{
     Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
@@ -10,16 +12,23 @@ use ledger::{Log, Recovery, Ticket};
 
 use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
+use crate::index::Index;
+use crate::metrics::Meter;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
 use crate::refusals::Refusals;
+use crate::tap::{Note, Tap};
 use crate::window::{Place, WINDOW, Window};
 
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    /// Which entries a condition can mean.
+    pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
     refusals: Refusals,
+    pub(crate) meter: Meter,
+    pub(crate) tap: OnceLock<Arc<dyn Tap>>,
     sequence: Mutex<Sequence>,
 }
 
@@ -32,8 +41,8 @@ const OWN_ACTIONS: &str = "LEDGER.";
 /// Where the action's code stands in the stored form, `{"act":"…`.
 const ACT_AT: usize = 8;
 
-/// An admitted event's id and leaf.
-type Admitted = Result<(EventId, Vec<u8>), InvalidComplianceEvent>;
+/// An admitted event's id and leaf, and what the tap noted of it.
+pub(crate) type Admitted = Result<(EventId, Vec<u8>, Vec<Note>), InvalidComplianceEvent>;
 
 /// What must be decided in the order of the ledger.
 struct Sequence {
@@ -54,6 +63,7 @@ pub(crate) struct Submitted {
     foreseen: u64,
     new: Vec<EventId>,
     items: Vec<Item>,
+    since: Instant,
 }
 
 enum Item {
@@ -70,13 +80,21 @@ enum Item {
 }
 
 impl Owner {
-    pub(crate) fn new(log: Log, recovery: &Recovery, catalogue: Catalogue) -> Result<Self, AuditError> {
+    pub(crate) fn new(
+        home: &Path,
+        log: Log,
+        recovery: &Recovery,
+        catalogue: Catalogue,
+    ) -> Result<Self, AuditError> {
         let opening = opening_fact(OPENED, &log, recovery);
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
+            meter: Meter::default(),
+            tap: OnceLock::new(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
             log,
         };
@@ -111,12 +129,17 @@ impl Owner {
         let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
+            self.meter.refused(refusal);
+            if let Some(tap) = self.tap.get() {
+                tap.refused(refusal);
+            }
         }
         self.sequence(admitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.
-    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+    pub(crate) fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+        let since = Instant::now();
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
         let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
@@ -126,7 +149,7 @@ impl Owner {
         let mut leaves = Vec::with_capacity(admitted.len());
         let mut items = Vec::with_capacity(admitted.len());
         for admitted in admitted {
-            let (id, leaf) = match admitted {
+            let (id, leaf, notes) = match admitted {
                 Ok(admitted) => admitted,
                 Err(refusal) => {
                     items.push(Item::Refused(refusal));
@@ -138,17 +161,24 @@ impl Owner {
                     new.push(id);
                     leaves.push(leaf);
                     items.push(Item::New(id));
+                    if let Some(tap) = self.tap.get().filter(|_| !notes.is_empty()) {
+                        tap.count(notes);
+                    }
                 }
                 Some(place) => {
                     items.push(Item::Repeat { id, place, ticket: window.ticket(place.batch), leaf });
                 }
             }
         }
-        let ticket = self.queue(window, leaves, &new, batch, foreseen)?;
-        Ok(Submitted { ticket, batch, foreseen, new, items })
+        let (count, bytes) = (leaves.len() as u64, leaves.iter().map(|leaf| leaf.len() as u64).sum());
+        self.meter.repeated(items.iter().filter(|item| matches!(item, Item::Repeat { .. })).count() as u64);
+        let ticket =
+            self.queue(window, leaves, &new, batch, foreseen).inspect_err(|_| self.meter.failed())?;
+        self.meter.accepted(count, bytes);
+        Ok(Submitted { ticket, batch, foreseen, new, items, since })
     }
 
-    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+    pub(crate) fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
         let admitted = self.admit(offered, peer)?;
         if admitted.1[ACT_AT..].starts_with(OWN_ACTIONS.as_bytes()) {
             let message = "is recorded by the ledger's owner only".to_owned();
@@ -168,7 +198,8 @@ impl Owner {
                 format!("is {} bytes long with the peer's credentials; it may have {MAX_EVENT}", leaf.len());
             return Err(InvalidComplianceEvent::whole(Rule::Size, message));
         }
-        Ok((event.id, leaf))
+        let notes = self.tap.get().map(|tap| tap.look(&event)).unwrap_or_default();
+        Ok((event.id, leaf, notes))
     }
 
     fn queue(
@@ -202,7 +233,7 @@ impl Owner {
             }
         }
         if let Some(fact) = &sequence.opening {
-            let (_, leaf) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
+            let (_, leaf, _) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
             let _durable_before_the_next = self.log.submit(leaf)?;
             sequence.opening = None;
         }
@@ -230,15 +261,17 @@ impl Owner {
 
     /// Waits for a batch.
     pub(crate) fn settle(&self, submitted: Submitted) -> Result<Vec<Verdict>, AuditError> {
-        let Submitted { ticket, batch, foreseen, new, items } = submitted;
+        let Submitted { ticket, batch, foreseen, new, items, since } = submitted;
         if let Some(ticket) = &ticket
             && let Err(error) = ticket.wait()
         {
             if let Some(window) = self.lock().window.as_mut() {
                 window.forget(&new, batch);
             }
+            self.meter.failed();
             return Err(error.into());
         }
+        self.meter.waited(since.elapsed());
         let mut indices = ticket.map_or(foreseen..foreseen, |ticket| ticket.range());
         let first = indices.start;
         let verdict = |item| match item {

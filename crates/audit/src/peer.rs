@@ -2,6 +2,8 @@
 
 use event::{Event, Fields};
 
+use crate::caller::Caller;
+
 /// Characters of a program's path that are kept.
 const MAX_EXE: usize = 1024;
 
@@ -13,6 +15,8 @@ pub(crate) struct Peer {
     pub(crate) uid: String,
     pub(crate) gid: String,
     pub(crate) exe: Option<String>,
+    /// Over a network there is no process to name: only what the caller showed.
+    pub(crate) caller: Option<Caller>,
 }
 
 impl Peer {
@@ -24,7 +28,7 @@ impl Peer {
         #[cfg(not(unix))]
         let (uid, gid) = (String::new(), String::new());
         let exe = std::env::current_exe().ok().map(|path| shorten(&path.to_string_lossy()));
-        Self { pid: pid.to_string(), uid, gid, exe }
+        Self { pid: pid.to_string(), uid, gid, exe, caller: None }
     }
 
     /// The process at the other end of a socket (`SO_PEERCRED`).
@@ -38,6 +42,7 @@ impl Peer {
             uid: peer.uid().to_string(),
             gid: peer.gid().to_string(),
             exe: exe.map(|path| shorten(&path.to_string_lossy())),
+            caller: None,
         })
     }
 
@@ -48,6 +53,12 @@ impl Peer {
         Ok(Self { pid: String::new(), exe: None, ..own })
     }
 
+    /// Who came in over a network.
+    pub(crate) fn remote(caller: Caller) -> Self {
+        let none = String::new;
+        Self { pid: none(), uid: none(), gid: none(), exe: None, caller: Some(caller) }
+    }
+
     /// Writes `peer.*` into an event's context.
     pub(crate) fn sign<'a>(&'a self, event: &mut Event<'a>) {
         let known = [("peer.pid", &self.pid), ("peer.uid", &self.uid), ("peer.gid", &self.gid)];
@@ -56,6 +67,13 @@ impl Peer {
         }
         if let Some(exe) = &self.exe {
             event.ctx.set("peer.exe", exe.as_str());
+        }
+        if let Some(caller) = &self.caller {
+            event.ctx.set("peer.name", caller.name.as_str());
+            event.ctx.set("peer.via", caller.via.as_str());
+            if let Some(ip) = caller.ip {
+                event.ctx.set("peer.ip", ip.to_string());
+            }
         }
     }
 }

@@ -1,21 +1,18 @@
 //! What the owner answers from its ledger.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use event::EventId;
+use ledger::Log;
 
 use crate::AuditError;
 use crate::owner::Owner;
 use crate::proof::{Proof, Selector, Status};
-use crate::query::{Conditions, Filter, Found};
+use crate::query::{Filter, Sink, Source, search};
 
-/// Entries that are read at a time when the ledger is read backwards: one bundle.
-const STRIDE: u64 = 256;
 /// How often a follower looks whether anyone still listens.
 const LOOK_UP: Duration = Duration::from_millis(200);
-
-/// Takes what is found; an error ends the search.
-pub(crate) type Sink<'s> = dyn FnMut(Found) -> Result<(), AuditError> + 's;
 
 impl Owner {
     pub(crate) fn status(&self) -> Status {
@@ -62,48 +59,8 @@ impl Owner {
 
     /// What is durable now and meets the filter, in order.
     pub(crate) fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
-        let conditions = filter.conditions()?;
-        let durable = self.log.durable_size();
-        let (start, mut end) = (filter.from.unwrap_or(0), filter.to.unwrap_or(durable).min(durable));
-        let mut left = filter.limit.unwrap_or(u64::MAX);
-        if !filter.reverse {
-            return self.scan(&conditions, start..end, &mut left, sink);
-        }
-        while end > start && left > 0 {
-            let from = start.max((end - 1) / STRIDE * STRIDE);
-            let mut chunk = Vec::new();
-            self.scan(&conditions, from..end, &mut u64::MAX.clone(), &mut |found| {
-                chunk.push(found);
-                Ok(())
-            })?;
-            for found in chunk.into_iter().rev().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-                left -= 1;
-                sink(found)?;
-            }
-            end = from;
-        }
-        Ok(())
-    }
-
-    fn scan(
-        &self,
-        conditions: &Conditions,
-        range: std::ops::Range<u64>,
-        left: &mut u64,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), AuditError> {
-        let start = range.start;
-        for (entry, index) in self.log.entries(range).zip(start..) {
-            if *left == 0 {
-                break;
-            }
-            let stored = entry?;
-            if conditions.hold(&stored) {
-                *left -= 1;
-                sink(Found { index, stored })?;
-            }
-        }
-        Ok(())
+        self.index.load(&self.log);
+        search(&Durable(&self.log), Some(&*self.index), filter, sink)
     }
 
     /// As [`Owner::query`], and then what comes, while `wanted`. `idle` is called when there is nothing more now.
@@ -114,17 +71,40 @@ impl Owner {
         sink: &mut Sink<'_>,
         idle: &mut dyn FnMut() -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
-        let conditions = filter.conditions()?;
+        let mut filter = filter.clone();
+        filter.check()?;
         let mut end = self.log.durable_size();
         let mut seen = filter.from.unwrap_or(end).min(end);
-        let mut left = filter.limit.unwrap_or(u64::MAX);
-        while wanted() && left > 0 {
+        while wanted() && filter.limit != Some(0) {
             if seen < end {
-                self.scan(&conditions, seen..end, &mut left, sink)?;
+                let part = Filter { from: Some(seen), to: Some(end), reverse: false, ..filter.clone() };
+                self.query(&part, &mut |found| {
+                    filter.limit = filter.limit.map(|limit| limit.saturating_sub(1));
+                    sink(found)
+                })?;
                 seen = end;
             }
             idle()?;
             end = self.log.wait_durable(seen, LOOK_UP)?;
+        }
+        Ok(())
+    }
+}
+
+/// The durable entries of an open log.
+struct Durable<'a>(&'a Log);
+
+impl Source for Durable<'_> {
+    fn range(&self) -> Range<u64> {
+        0..self.0.durable_size()
+    }
+
+    fn read(&self, range: Range<u64>, each: &mut dyn FnMut(u64, Vec<u8>) -> bool) -> Result<(), AuditError> {
+        let start = range.start;
+        for (entry, index) in self.0.entries(range).zip(start..) {
+            if !each(index, entry?) {
+                break;
+            }
         }
         Ok(())
     }

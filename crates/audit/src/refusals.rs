@@ -51,6 +51,13 @@ fn fact(peer: Option<Peer>, count: &Count) -> Fact {
         .context("rules", rules.join(","));
     match peer {
         None => fact.subject("process", "several"),
+        Some(Peer { caller: Some(caller), .. }) => {
+            let fact = fact.subject("client", known(caller.name)).context("via", caller.via.as_str());
+            match caller.ip {
+                Some(ip) => fact.context("ip", ip.to_string()),
+                None => fact,
+            }
+        }
         Some(peer) => {
             let fact = fact.subject("pid", known(peer.pid)).subject("uid", known(peer.uid));
             match peer.exe {

@@ -8,16 +8,16 @@ use event::Fact;
 use ledger::{LedgerError, Log, Options};
 
 use crate::clock::documents;
+use crate::index::Keeper;
 use crate::owner::Owner;
 use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
-use crate::query::{Filter, Found};
-use crate::reads::Sink;
+use crate::query::{Filter, Found, Sink};
 use crate::socket::{Client, Server};
 use crate::{AuditError, LogKeys, load_catalogue};
 
 /// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an owner that went away is replaced within one call.
 const REPLACEMENTS: usize = 5;
 
@@ -49,14 +49,16 @@ enum Role {
 }
 
 /// What the owner holds, in the order in which it is let go: no more requests, then the ledger.
-struct Owned {
+pub(crate) struct Owned {
     server: Mutex<Server>,
-    owner: Arc<Owner>,
+    keeper: Mutex<Keeper>,
+    pub(crate) owner: Arc<Owner>,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
         self.server.get_mut().unwrap_or_else(PoisonError::into_inner).stop();
+        self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner).stop();
         self.owner.record_refusals();
     }
 }
@@ -88,16 +90,35 @@ fn find_role(home: &Path) -> Result<Role, AuditError> {
     }
 }
 
-fn become_owner(home: &Path) -> Result<Owned, AuditError> {
+pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
     let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
-    let owner = Arc::new(Owner::new(log, &recovery, catalogue)?);
+    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue)?);
     let server = Mutex::new(Server::start(home, &owner)?);
-    Ok(Owned { server, owner })
+    let kept = Arc::clone(&owner);
+    let keeper = Keeper::start(&owner.index, move |run| run(&kept.log));
+    let keeper = Mutex::new(keeper.map_err(|e| AuditError::io("start a thread for", home, e))?);
+    Ok(Owned { server, keeper, owner })
 }
 
 impl Session {
+    pub(crate) fn of_owner(home: &Path, owned: Owned) -> Self {
+        Self { home: home.to_owned(), role: Mutex::new(Role::Owner(Arc::new(owned))) }
+    }
+
+    /// What the owner holds, when this process is the owner.
+    pub(crate) fn owned(&self) -> Option<Arc<Owned>> {
+        match &*self.lock() {
+            Role::Owner(owned) => Some(Arc::clone(owned)),
+            Role::Client(_) => None,
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Whether this process owns the home.
     #[must_use]
     pub fn is_owner(&self) -> bool {

@@ -33,8 +33,15 @@ proptest! {
     }
 
     #[test]
+    fn any_array(text in r#"\[[ \[\]{},:"\\a1]{0,30}\]?"#) {
+        audit::fuzzing::http(text.as_bytes());
+    }
+
+    #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         audit::fuzzing::socket(&bytes);
+        audit::fuzzing::http(&bytes);
+        audit::fuzzing::tokens(&[b"# custody-tokens-v1\n".as_slice(), &bytes].concat());
     }
 }
 
@@ -42,8 +49,12 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 2] =
-        [("audit_socket", audit::fuzzing::socket), ("audit_catalogue", audit::fuzzing::catalogue)];
+    let targets: [Target; 4] = [
+        ("audit_socket", audit::fuzzing::socket),
+        ("audit_catalogue", audit::fuzzing::catalogue),
+        ("audit_http", audit::fuzzing::http),
+        ("audit_tokens", audit::fuzzing::tokens),
+    ];
     for (name, target) in targets {
         let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
         for entry in std::fs::read_dir(corpus).unwrap() {

@@ -56,6 +56,9 @@ enum Command {
     Toolchain(cmd::toolchain::ToolchainArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
+    /// Take events over HTTP: the daemon
+    #[command(after_help = cmd::serve::HELP)]
+    Serve(cmd::serve::ServeArgs),
     /// Record, query, prove and verify events
     Audit(cmd::audit::AuditArgs),
     /// Print the completion script of a shell
@@ -120,6 +123,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
+        Command::Serve(args) => cmd::serve::run(args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

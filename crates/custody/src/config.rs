@@ -15,6 +15,10 @@ version = 1
 [seal]
 # The key that signs seals when `--key` is not given (`custody key list`).
 #key = \"default\"
+
+[serve]
+# The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
+#listen = [\"127.0.0.1:8480\"]
 ";
 
 /// The version of the format that this program reads.
@@ -28,6 +32,9 @@ pub(crate) struct Config {
     /// `[seal]`.
     #[serde(default)]
     pub(crate) seal: Seal,
+    /// `[serve]`.
+    #[serde(default)]
+    pub(crate) serve: crate::daemon::settings::Serve,
 }
 
 /// What concerns seals.

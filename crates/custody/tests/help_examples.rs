@@ -20,6 +20,9 @@ const FIRST: &[&str] = &[
 const UNTIL_STOPPED: &[&str] = &[
     "custody audit tail --act RUN.",
     "custody audit tail --lines 20 --duration 60",
+    "custody audit tail --severity WARN --color always",
+    "custody serve --listen 127.0.0.1:8481",
+    "custody serve --listen 127.0.0.1:8482 --token-file home/serve.tokens",
     "custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments",
     "custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments",
     "custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments",

@@ -65,6 +65,9 @@ pub fn key(data: &[u8]) {
             "a public key changes in writing"
         );
     }
+    if let Ok(private) = crate::keys::signer_from_pem(text) {
+        assert!(!private.public_key_der().is_empty(), "a private key has no public half");
+    }
     if let Ok(private) = Ed25519Signer::from_pkcs8_pem(text) {
         let again = private.to_pkcs8_pem().and_then(|pem| Ed25519Signer::from_pkcs8_pem(&pem));
         assert!(

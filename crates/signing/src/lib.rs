@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod dsse;
+pub mod ecdsa;
 pub mod ed25519;
+pub mod keys;
 pub mod note;
+pub mod rsa;
 pub mod sm2;
 
 mod error;
@@ -15,8 +18,10 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use ecdsa::{EcdsaSigner, EcdsaVerifier};
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
+pub use rsa::{RsaSigner, RsaVerifier};
 pub use sm2::{Sm2Signer, Sm2Verifier};
 
 /// The signature algorithms that Custody knows by name.

@@ -7,8 +7,7 @@ use crate::AuditError;
 use crate::owner::Owner;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
-use crate::query::Filter;
-use crate::reads::Sink;
+use crate::query::{Filter, Sink};
 
 /// Never made here.
 pub(crate) enum Client {}

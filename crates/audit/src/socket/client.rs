@@ -18,8 +18,7 @@ use super::wire::{
 use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
-use crate::query::{Filter, Found};
-use crate::reads::Sink;
+use crate::query::{Filter, Found, Sink};
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
 const MAX_WAITING: usize = 64;

@@ -2,9 +2,11 @@
 
 mod bench;
 mod catalogue;
+mod lines;
 mod prove;
 mod query;
 mod record;
+mod tail;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -25,8 +27,8 @@ enum Verb {
     #[command(after_help = record::HELP)]
     Record(record::RecordArgs),
     /// Print events as they are recorded
-    #[command(after_help = query::TAIL_HELP)]
-    Tail(query::TailArgs),
+    #[command(after_help = tail::HELP)]
+    Tail(tail::TailArgs),
     /// Print recorded events
     #[command(after_help = query::HELP)]
     Query(query::QueryArgs),
@@ -51,7 +53,7 @@ enum Verb {
 pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
     match args.verb {
         Verb::Record(args) => record::run(&args, context),
-        Verb::Tail(args) => query::tail(&args, context),
+        Verb::Tail(args) => tail::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),

@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod run;
 pub(crate) mod seal;
+pub(crate) mod serve;
 pub(crate) mod toolchain;
 
 use crate::home::Home;

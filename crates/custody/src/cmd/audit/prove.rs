@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use audit::{LogKeys, Selector};
+use audit::{LogKeys, Reader, Selector};
 use clap::{ArgGroup, Args};
 use signing::note::NoteVerifier;
 use tlog::{Checkpoint, ConsistencyProof, InclusionProof, Sha256, TreeHash as _};
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &ProveArgs, context: &Context) -> Outcome {
         (Some(index), _) => Selector::Index(*index),
         (None, id) => Selector::Id(id.clone().unwrap_or_default()), // clap insists on one
     };
-    let mut proved = context.session()?.prove(&selector).map_err(failure)?;
+    let mut proved = context.session()?.prove_as(&Reader::here(), &selector).map_err(failure)?;
     if args.with_event {
         let mut proof = InclusionProof::parse(&proved.proof).map_err(Failure::environment)?;
         proof.extra = Some(proved.event.clone().into_bytes());

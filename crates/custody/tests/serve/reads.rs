@@ -1,0 +1,67 @@
+//! What is read over HTTP, and that it is recorded.
+
+use crate::rig::{Daemon, home, stored};
+use crate::support::{event, id};
+
+#[test]
+fn an_event_is_read_with_its_proof_and_the_reading_is_an_event() {
+    let (home, token) = home();
+    let daemon = Daemon::start(&home, &[]);
+    let posted = daemon.post("/v1/events", "application/json", &token, event(&id(1)).as_bytes()).json();
+    let index = posted["verdicts"][0]["index"].as_u64().unwrap();
+    let read = daemon.get(&format!("/v1/events/{}", id(1)), &token);
+    assert_eq!(read.status, 200, "{}", read.body);
+    assert_eq!(read.json()["index"], index);
+    assert!(read.json()["event"].as_str().unwrap().contains("\"peer.name\":\"all\""));
+    let proof = daemon.get(&format!("/v1/proof/{index}"), &token);
+    assert!(proof.body.starts_with("c2sp.org/tlog-proof@v1\n"), "{}", proof.body);
+    assert_eq!(daemon.get(&format!("/v1/events/{}", id(77)), &token).status, 404);
+    assert_eq!(daemon.get("/v1/events/x", &token).status, 400);
+    assert_eq!(daemon.get("/v1/proof/99999", &token).status, 404);
+    assert_eq!(daemon.get("/v1/proof/x", &token).status, 400);
+    drop(daemon);
+    let reads = stored(&home, "AUDIT.READ");
+    let mine: Vec<_> = reads.iter().filter(|read| read["sub"]["client"] == "all").collect();
+    assert_eq!(mine.len(), 1, "{reads:?}");
+}
+
+#[test]
+fn a_monitor_reads_the_log_as_tiles() {
+    let (home, token) = home();
+    let daemon = Daemon::start(&home, &[]);
+    let many: String = (0..600).map(|n| event(&id(n)) + "\n").collect();
+    assert_eq!(daemon.post("/v1/events", "application/x-ndjson", &token, many.as_bytes()).status, 200);
+    home.run(&["audit", "checkpoint"], 0);
+    let checkpoint = daemon.get("/checkpoint", &token);
+    let size: u64 = checkpoint.body.lines().nth(1).unwrap().parse().unwrap();
+    assert!(size >= 600, "{}", checkpoint.body);
+    for path in ["/tile/0/000", "/tile/0/001", "/tile/entries/000"] {
+        assert_eq!(daemon.get(path, &token).status, 200, "{path}");
+    }
+    for path in
+        ["/tile/0/0", "/tile/0/../../keys/log.pem", "/tile/..%2f..%2fkeys", "/tile/9/000", "/tile/0/999"]
+    {
+        assert_eq!(daemon.get(path, &token).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn the_figures_are_what_happened() {
+    let (home, token) = home();
+    let daemon = Daemon::start(&home, &[]);
+    let body = [event(&id(1)), event(&id(1)), "{}".into(), event(&id(2))].join("\n");
+    assert_eq!(daemon.post("/v1/events", "application/x-ndjson", &token, body.as_bytes()).status, 422);
+    let page = daemon.get("/metrics", &token);
+    assert!(page.head.contains("text/plain; version=0.0.4"), "{}", page.head);
+    for line in [
+        "custody_http_requests_total{route=\"/v1/events\",code=\"422\"} 1",
+        "custody_intake_events_total{way=\"http\",outcome=\"accepted\"} 3",
+        "custody_intake_events_total{way=\"http\",outcome=\"refused\"} 1",
+        "custody_ledger_accepted_total 2",
+        "custody_ledger_repeated_total 1",
+        "custody_ledger_refused_total{rule=\"missing\"} 1",
+    ] {
+        assert!(page.body.lines().any(|found| found == line), "{line}\n{}", page.body);
+    }
+    assert!(page.body.contains("custody_ledger_acknowledgement_seconds_bucket{le=\"+Inf\"}"));
+}

@@ -1,0 +1,63 @@
+//! Private keys of any algorithm that Custody signs with, told apart by what they say of themselves.
+
+use pkcs8::der::SecretDocument;
+use pkcs8::der::asn1::ObjectIdentifier;
+use pkcs8::der::pem::LineEnding;
+use zeroize::Zeroizing;
+
+use crate::{EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError, Sm2Signer};
+
+/// RFC 8017 §A.1, `rsaEncryption`.
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// RFC 5480 §2.1.1, `id-ecPublicKey`.
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// GM/T 0006, the curve of SM2, as the parameters of an EC key.
+const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
+/// RFC 8410 §3, `id-Ed25519`.
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// Reads `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` or `EC PRIVATE KEY` in PEM. An RSA key signs under SHA-256.
+///
+/// # Errors
+/// [`SigningError::Malformed`] when it is not such a key; the reason says so where it is an encrypted one.
+pub fn signer_from_pem(pem: &str) -> Result<Box<dyn Signer>, SigningError> {
+    // `openssl ecparam -genkey` writes the curve into a block of its own before the key.
+    let pem = pem
+        .find("PRIVATE KEY-----")
+        .and_then(|at| pem[..at].rfind("-----BEGIN "))
+        .map_or(pem, |at| &pem[at..]);
+    let (label, document) = SecretDocument::from_pem(pem).map_err(|e| refused(e.to_string()))?;
+    match label {
+        "PRIVATE KEY" => signer_from_pkcs8(document.as_bytes()),
+        "RSA PRIVATE KEY" => Ok(Box::new(RsaSigner::from_pkcs1_der(document.as_bytes())?)),
+        "EC PRIVATE KEY" => Ok(Box::new(EcdsaSigner::from_der(document.as_bytes())?)),
+        "ENCRYPTED PRIVATE KEY" => Err(refused("it is encrypted; its password must open it first")),
+        other => Err(refused(format!("it is a `{other}`"))),
+    }
+}
+
+/// Reads PKCS #8 in DER. An RSA key signs under SHA-256.
+///
+/// # Errors
+/// [`SigningError::Malformed`] when it is not such a key, or of an algorithm that is not known here.
+pub fn signer_from_pkcs8(der: &[u8]) -> Result<Box<dyn Signer>, SigningError> {
+    let info = pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|e| refused(e.to_string()))?;
+    match info.algorithm.oid {
+        RSA => Ok(Box::new(RsaSigner::from_pkcs8_der(der)?)),
+        EC if info.algorithm.parameters_oid() == Ok(SM2) => Ok(Box::new(Sm2Signer::from_pkcs8_der(der)?)),
+        EC => Ok(Box::new(EcdsaSigner::from_der(der)?)),
+        ED25519 => Ok(Box::new(Ed25519Signer::from_pkcs8_pem(&private_pem(der)?)?)),
+        other => Err(refused(format!("algorithm {other} is not known here"))),
+    }
+}
+
+/// `PRIVATE KEY` in PEM, with Unix line ends.
+pub(crate) fn private_pem(der: &[u8]) -> Result<Zeroizing<String>, SigningError> {
+    SecretDocument::try_from(der)
+        .and_then(|document| document.to_pem("PRIVATE KEY", LineEnding::LF))
+        .map_err(|e| refused(e.to_string()))
+}
+
+fn refused(why: impl Into<String>) -> SigningError {
+    SigningError::malformed("private key", why)
+}
