@@ -22,15 +22,20 @@ pub(crate) struct Aside {
 impl Aside {
     /// Writes and syncs the bytes beside `path`.
     pub(crate) fn new(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let (written, file) = Self::open(path)?;
+        fill(file, bytes)?;
+        Ok(written)
+    }
+
+    /// An empty file beside `path`, to be written and synced by the caller before it is placed.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, File)> {
         refuse_special(path)?;
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
         let (aside, file) = create_aside(folder, path)?;
-        let written = Self { folder: folder.to_owned(), aside, path: path.to_owned() };
-        fill(file, bytes)?;
-        Ok(written)
+        Ok((Self { folder: folder.to_owned(), aside, path: path.to_owned() }, file))
     }
 
     /// Puts the file in its place.

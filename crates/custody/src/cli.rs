@@ -54,6 +54,8 @@ enum Command {
     Inspect(cmd::inspect::Args),
     /// Unpack, seal and check a portable Go release, without administrator rights
     Toolchain(cmd::toolchain::ToolchainArgs),
+    /// Sign Windows programs with Authenticode, and judge their signatures
+    Pe(cmd::pe::PeArgs),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Take events over HTTP: the daemon
@@ -122,6 +124,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Seal(args) => cmd::seal::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
+        Command::Pe(args) => cmd::pe::run(args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Serve(args) => cmd::serve::run(args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),

@@ -14,6 +14,7 @@ const FIRST: &[&str] = &[
     "custody audit record < events.jsonl",
     "custody audit checkpoint -o january.checkpoint",
     "custody seal create bin -o bin.seal.json",
+    "custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe",
 ];
 
 /// Examples that run until they are told to stop: two seconds later, by SIGTERM. `tail` may die of it.
@@ -107,6 +108,8 @@ fn stage() -> Option<Home> {
     }
     stage.run(&["init"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
+    stage.write("app.exe", support::pe::program(2));
+    support::pe::authority(stage.folder());
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     Some(stage)

@@ -225,6 +225,12 @@ fn an_archive_is_named_to_the_byte_range() {
     let report: Value = serde_json::from_slice(&home.run(&arguments, 1).stdout).unwrap();
     assert_eq!(report["container"], serde_json::json!([format!("container:0x0-{:#x}", length - 1)]));
     assert_eq!(report["changed"], serde_json::json!([]));
+    let entries = ["--json", "seal", "verify", "app.tgz", "--seal", "app.seal.json", "--entries-only"];
+    let report: Value = serde_json::from_slice(&home.run(&entries, 0).stdout).unwrap();
+    assert_eq!((&report["entries_only"], &report["holds"]), (&true.into(), &true.into()));
+    home.run(&["seal", "create", "app.tgz", "--entries-only", "-o", "entries.seal.json"], 0);
+    home.run(&["seal", "verify", "app.tgz", "--entries-only", "--seal", "entries.seal.json"], 0);
+    home.run(&["seal", "verify", "app.tgz", "--seal", "entries.seal.json"], 1);
     let unpacked = ["seal", "verify", ".", "--seal", "app.seal.json"];
     let output = home.command(&unpacked).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "the folder holds more than the archive");

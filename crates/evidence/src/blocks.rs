@@ -1,11 +1,10 @@
-//! Digests of a container: of all its bytes, and of each block.
+//! SHA-256 of a container: of all its bytes, and of each block.
 
-use gm::{Dual, DualDigest};
 use seal::{Container, Format, block_size_for};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) struct BlockHasher {
-    whole: Dual,
+    whole: Sha256,
     block: Sha256,
     blocks: Vec<[u8; 32]>,
     block_size: u64,
@@ -23,7 +22,7 @@ impl BlockHasher {
             None => (block_size_for(size), None),
         };
         let mut hasher = Self {
-            whole: Dual::new(),
+            whole: Sha256::new(),
             block: Sha256::new(),
             blocks: Vec::new(),
             block_size,
@@ -40,8 +39,15 @@ impl BlockHasher {
         self.cut.filter(|cut| (self.position + 1..end).contains(cut)).unwrap_or(end)
     }
 
-    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
-        self.whole.update(bytes);
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        // Small enough to stay in the first-level cache between the two.
+        for bytes in bytes.chunks(16 * 1024) {
+            self.whole.update(bytes);
+            self.update_blocks(bytes);
+        }
+    }
+
+    fn update_blocks(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
@@ -55,13 +61,13 @@ impl BlockHasher {
         }
     }
 
-    pub(crate) fn finish(mut self, format: Format) -> (DualDigest, Container) {
+    pub(crate) fn finish(mut self, format: Format) -> ([u8; 32], Container) {
         let starts_here = self.position.is_multiple_of(self.block_size) || self.cut == Some(self.position);
         if !starts_here {
             self.blocks.push(self.block.finalize().into());
         }
         let Self { whole, blocks, block_size, position: size, .. } = self;
-        (whole.finalize(), Container { format, size, block_size, blocks })
+        (whole.finalize().into(), Container { format, size, block_size, blocks })
     }
 }
 

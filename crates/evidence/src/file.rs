@@ -3,7 +3,8 @@
 use std::fs::{File, Metadata};
 use std::path::Path;
 
-use seal::{Entry, EntryPath, Format, Observation, ObservedKind, escape};
+use gm::DualDigest;
+use seal::{Container, Entry, EntryPath, Format, Observation, ObservedKind, escape};
 
 use crate::collector::Collector;
 use crate::error::EvidenceError;
@@ -11,7 +12,7 @@ use crate::options::{Form, Options};
 use crate::source::{ReadAt, SizedFile};
 use crate::tape::Tape;
 use crate::unpack::Sink;
-use crate::{Progress, content, detect, tar, zip};
+use crate::{Progress, detect, tar, zip};
 
 /// Mode of a file where the system or the archive keeps none.
 pub(crate) const DEFAULT_MODE: u32 = 0o644;
@@ -90,13 +91,45 @@ pub(crate) fn observe_archive(
     progress: Progress<'_>,
     mut collector: Collector<'_>,
 ) -> Result<Observation, EvidenceError> {
-    let mut tape = Tape::new(source, name, options.sealed_container, progress);
+    if format == Format::Zip && !collector.has_sink() {
+        return observe_zip(source, name, options, progress, collector);
+    }
+    let mut tape = Tape::new(source, name, options, progress);
     match format {
-        Format::Zip => zip::walk(source, &mut tape, options, &mut collector)?,
+        Format::Zip => zip::walk_in_order(source, &mut tape, options, &mut collector)?,
         _ => tar::walk(&mut tape, format, options, source.size(), &mut collector)?,
     }
-    let (digest, container) = tape.finish(format)?;
-    Ok(collector.finish(ObservedKind::Archive(format), Some(digest), Some(container)))
+    Ok(observed(format, tape.finish(format)?, collector))
+}
+
+/// Entries are read where they stand, on several threads, and the container beside them. So a byte is read twice; a
+/// file that changes in between is noticed by [`unchanged`], and one that is changed unnoticed does not get a seal
+/// that holds.
+fn observe_zip(
+    source: &dyn ReadAt,
+    name: &str,
+    options: &Options,
+    progress: Progress<'_>,
+    mut collector: Collector<'_>,
+) -> Result<Observation, EvidenceError> {
+    if options.entries_only {
+        zip::walk(source, options, progress, &mut collector, || ())?;
+        return Ok(observed(Format::Zip, None, collector));
+    }
+    let whole = zip::walk(source, options, &|_, _| {}, &mut collector, || {
+        Tape::new(source, name, options, progress).finish(Format::Zip)
+    })?;
+    Ok(observed(Format::Zip, whole?, collector))
+}
+
+/// An archive of which only the entries count is observed as the directory that it would unpack to.
+fn observed(format: Format, whole: Option<(DualDigest, Container)>, collector: Collector<'_>) -> Observation {
+    match whole {
+        Some((digest, container)) => {
+            collector.finish(ObservedKind::Archive(format), Some(digest), Some(container))
+        }
+        None => collector.finish(ObservedKind::Directory, None, None),
+    }
 }
 
 fn observe_plain(
@@ -108,10 +141,12 @@ fn observe_plain(
 ) -> Result<Observation, EvidenceError> {
     let entry_path = entry_path(path, options)?;
     let shown = shown(path);
-    let mut tape = Tape::new(source, &shown, None, progress);
-    let mut buffer = vec![0; content::CHUNK];
-    let (size, digest) = content::hash(&mut tape, &mut buffer, |_| Ok(()))
-        .map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::read(path, e)))?;
+    // Blocks are of no use to a file, but the two threads are.
+    let plain = Options { entries_only: false, sealed_container: None, ..options.clone() };
+    let whole = Tape::new(source, &shown, &plain, progress).finish(Format::Tar)?;
+    let (digest, size) = whole
+        .map(|(digest, container)| (digest, container.size))
+        .ok_or_else(|| EvidenceError::read(path, std::io::ErrorKind::UnexpectedEof.into()))?;
     let mut collector = Collector::new(options);
     collector.entry(Entry::file(entry_path, mode(metadata), size, digest))?;
     Ok(collector.finish(ObservedKind::File, Some(digest), None))

@@ -31,13 +31,16 @@ mod compressed;
 mod content;
 mod detect;
 mod directory;
+mod engine;
 mod error;
 mod file;
+mod meter;
 mod options;
 mod source;
 mod tape;
 mod tar;
 mod unpack;
+mod whole;
 mod zip;
 
 #[doc(hidden)]

@@ -46,6 +46,9 @@ pub struct Options {
     pub tolerant: bool,
     /// The block size and the size of the sealed container, for a comparison of blocks.
     pub sealed_container: Option<(u64, u64)>,
+    /// Whether only the entries of an archive count: its own bytes are then not hashed, and what it holds is observed
+    /// like a directory. Hashing one stream of a gigabyte takes several times as long as all its entries.
+    pub entries_only: bool,
     /// Threads that hash; 0 is one for each processor, at most 4.
     pub threads: usize,
 }
@@ -62,7 +65,17 @@ impl Options {
             seal::Subject::File | seal::Subject::Directory => (Form::File, None),
         };
         let exclude = seal.exclude().clone();
-        Self { limits, form, exclude, tolerant: true, sealed_container, threads: 0 }
+        Self { limits, form, exclude, tolerant: true, sealed_container, entries_only: false, threads: 0 }
+    }
+
+    /// The same for a comparison of entries alone: an archive stands for what it would unpack to.
+    #[must_use]
+    pub fn for_entries(seal: &seal::Seal, limits: Limits) -> Self {
+        let whole = Self::for_comparison(seal, limits);
+        match seal.subject() {
+            seal::Subject::File => whole,
+            _ => Self { form: Form::Detect, sealed_container: None, entries_only: true, ..whole },
+        }
     }
 
     pub(crate) fn workers(&self) -> usize {

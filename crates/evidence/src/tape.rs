@@ -2,23 +2,23 @@
 //! and what is decoded is what was hashed.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use gm::DualDigest;
 use seal::{Container, Format};
 
 use crate::Progress;
-use crate::blocks::BlockHasher;
 use crate::error::EvidenceError;
+use crate::options::Options;
 use crate::source::ReadAt;
-
-const BUFFER: usize = 256 * 1024;
+use crate::whole::Whole;
 
 pub(crate) struct Tape<'a> {
     source: &'a dyn ReadAt,
     name: &'a str,
     progress: Progress<'a>,
-    hasher: BlockHasher,
-    buffer: Vec<u8>,
+    hasher: Whole,
+    buffer: Arc<Vec<u8>>,
     at: usize,
     filled: usize,
     /// The source's offset behind the buffer.
@@ -29,11 +29,14 @@ impl<'a> Tape<'a> {
     pub(crate) fn new(
         source: &'a dyn ReadAt,
         name: &'a str,
-        sealed: Option<(u64, u64)>,
+        options: &Options,
         progress: Progress<'a>,
     ) -> Self {
-        let hasher = BlockHasher::new(source.size(), sealed);
-        Self { source, name, progress, hasher, buffer: vec![0; BUFFER], at: 0, filled: 0, offset: 0 }
+        let hasher = match options.entries_only {
+            true => Whole::unhashed(),
+            false => Whole::new(source.size(), options.sealed_container),
+        };
+        Self { source, name, progress, hasher, buffer: Arc::default(), at: 0, filled: 0, offset: 0 }
     }
 
     /// Where the next byte stands.
@@ -56,15 +59,17 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    /// Reads the rest and gives the digests.
-    pub(crate) fn finish(mut self, format: Format) -> Result<(DualDigest, Container), EvidenceError> {
+    /// Reads the rest and gives the digests, unless only entries count.
+    pub(crate) fn finish(mut self, format: Format) -> Result<Option<(DualDigest, Container)>, EvidenceError> {
         self.skip_to(u64::MAX)?;
         Ok(self.hasher.finish(format))
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        self.buffer = Arc::default(); // so that it can be used again
+        let mut buffer = self.hasher.buffer();
         let count = loop {
-            match self.source.read_at(&mut self.buffer, self.offset) {
+            match self.source.read_at(&mut buffer, self.offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     return Err(EvidenceError::Read { path: self.name.to_owned(), source }.into_io());
@@ -72,7 +77,7 @@ impl<'a> Tape<'a> {
                 Ok(count) => break count,
             }
         };
-        self.hasher.update(&self.buffer[..count]);
+        self.buffer = self.hasher.update(buffer, count);
         self.at = 0;
         self.filled = count;
         self.offset += count as u64;

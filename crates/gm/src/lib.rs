@@ -21,11 +21,13 @@ extern crate alloc;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
 mod hmac;
+mod lanes;
 pub mod sm2;
 pub mod sm3;
 mod sm4;
 
 pub use hmac::HmacSm3;
+pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad};
 pub use sm3::Sm3;
 pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
 

@@ -3,13 +3,13 @@
 //! One stream: [`Sm3`]. Many messages at once, each in a lane of a vector register: [`digest_many`],
 //! [`digest_prefixed`] and [`digest_pairs`]. The processor is asked once what it can do; see `level`.
 
-mod level;
+pub(crate) mod level;
 mod many;
 #[cfg(test)]
 pub(crate) mod reference;
 mod rounds;
 #[cfg(target_arch = "x86_64")]
-mod simd;
+pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ pub use many::{digest_many, digest_pairs, digest_prefixed};
 use level::Level;
 
 /// Initial value, §4.1.
-const IV: [u32; 8] =
+pub(crate) const IV: [u32; 8] =
     [0x7380_166f, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d, 0xb0fb_0e4e];
 
 /// The round constant `T_j` of §4.2, already rotated left by `j` as §5.3.3 uses it.
@@ -110,7 +110,7 @@ impl Sm3 {
 }
 
 /// The digest that a final state stands for.
-fn to_bytes(state: [u32; 8]) -> [u8; 32] {
+pub(crate) fn to_bytes(state: [u32; 8]) -> [u8; 32] {
     let mut out = [0u8; 32];
     for (bytes, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();

@@ -51,6 +51,18 @@ pub fn signer_from_pkcs8(der: &[u8]) -> Result<Box<dyn Signer>, SigningError> {
     }
 }
 
+/// As [`signer_from_pem`] for an RSA key, whose digest can still be chosen.
+///
+/// # Errors
+/// As [`signer_from_pem`], and for a key of another algorithm.
+pub fn rsa_from_pem(pem: &str) -> Result<RsaSigner, SigningError> {
+    let (label, document) = SecretDocument::from_pem(pem).map_err(|e| refused(e.to_string()))?;
+    match label {
+        "RSA PRIVATE KEY" => RsaSigner::from_pkcs1_der(document.as_bytes()),
+        _ => RsaSigner::from_pkcs8_der(document.as_bytes()),
+    }
+}
+
 /// `PRIVATE KEY` in PEM, with Unix line ends.
 pub(crate) fn private_pem(der: &[u8]) -> Result<Zeroizing<String>, SigningError> {
     SecretDocument::try_from(der)

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod pe;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;

@@ -1,24 +1,28 @@
 //! A directory: every entry below it, none of it through a symbolic link.
 //!
 //! `sys` supplies `walk(root, visit)`: it opens the directory and calls `visit` for everything below, parents
-//! first, names in the order of their bytes, each file opened relative to its parent and never through a link.
+//! first, names in the order of their bytes. A file comes as `Pending`, which a hashing thread opens: relative to its
+//! parent and never through a link.
 
-use std::fs::File;
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use gm::DualDigest;
 use seal::{Entry, EntryPath, Observation, ObservedKind, escape};
 
+use self::content::Content;
+use self::sys::Pending;
 use crate::Progress;
 use crate::budget::check_entries;
 use crate::collector::Collector;
-use crate::content;
+use crate::engine::{self, Next, Supply};
 use crate::error::EvidenceError;
-use crate::file::{mode, stamp};
+use crate::meter::Meter;
 use crate::options::Options;
 
+mod content;
 #[cfg(not(unix))]
 #[path = "other.rs"]
 mod sys;
@@ -26,13 +30,14 @@ mod sys;
 #[path = "unix.rs"]
 mod sys;
 
-/// Files opened and waiting to be hashed.
-const QUEUE: usize = 32;
+/// Files that wait to be opened. Each holds its folder open, so with the depth of a path and the lanes this stays
+/// below the thousand descriptors that a process usually has.
+const QUEUE: usize = 384;
 
 /// What a walk meets.
 pub(crate) enum Met {
-    /// A regular file, open.
-    File(File),
+    /// A regular file.
+    File(Pending),
     /// A symbolic link and its target.
     Symlink(String),
     /// A directory and its mode. Its content follows.
@@ -45,22 +50,20 @@ pub(crate) fn observe(
     progress: Progress<'_>,
 ) -> Result<Observation, EvidenceError> {
     let shared = Shared {
+        queue: Mutex::default(),
+        changed: Condvar::new(),
+        room: Condvar::new(),
         collector: Mutex::new(Collector::new(options)),
         failure: Mutex::new(None),
         stop: AtomicBool::new(false),
-        done: AtomicU64::new(0),
-        progress,
+        meter: Meter::new(progress, None),
     };
-    let (sender, receiver) = sync_channel(QUEUE);
-    let receiver = Mutex::new(receiver);
-    std::thread::scope(|scope| {
-        for _ in 0..options.workers() {
-            scope.spawn(|| shared.work(&receiver));
-        }
-        let mut walk = Walk { options, shared: &shared, sender };
+    engine::run(&&shared, options.workers(), || {
+        let mut walk = Walk { options, shared: &shared };
         if let Err(error) = sys::walk(root, &mut walk) {
             shared.fail(error);
         }
+        shared.close();
     });
     let Shared { collector, failure, .. } = shared;
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -74,59 +77,116 @@ pub(crate) fn observe(
 
 struct Job {
     path: EntryPath,
-    file: File,
+    pending: Pending,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
 }
 
 /// What the walking thread and the hashing threads have in common. The first failure ends them all.
 struct Shared<'a> {
+    queue: Mutex<Queue>,
+    /// The queue has something, or is closed.
+    changed: Condvar,
+    /// The queue is shorter.
+    room: Condvar,
     collector: Mutex<Collector<'static>>,
     failure: Mutex<Option<EvidenceError>>,
     stop: AtomicBool,
-    done: AtomicU64,
-    progress: Progress<'a>,
+    meter: Meter<'a>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared<'_> {
     fn fail(&self, error: EvidenceError) {
         self.stop.store(true, Ordering::Relaxed);
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        lock(&self.failure).get_or_insert(error);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn take(&self, path: &str, found: Result<Entry, EvidenceError>) {
-        let taken = self.collector.lock().unwrap_or_else(PoisonError::into_inner).take(path, found);
+        let taken = lock(&self.collector).take(path, found);
         if let Err(error) = taken {
             self.fail(error);
         }
     }
 
-    fn work(&self, jobs: &Mutex<Receiver<Job>>) {
-        let mut buffer = vec![0; content::CHUNK];
-        loop {
-            let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = next else { return };
-            if self.stop.load(Ordering::Relaxed) {
-                continue; // drain, so that the walker is not left waiting
-            }
-            let found = self.hash(&job, &mut buffer);
-            self.take(job.path.as_str(), found);
+    /// Waits for room; what comes after a failure is dropped.
+    fn push(&self, job: Job) {
+        let mut queue = lock(&self.queue);
+        while queue.jobs.len() >= QUEUE && !self.stopped() {
+            // A failing thread may end without a word, hence the time.
+            let waited = self.room.wait_timeout(queue, std::time::Duration::from_millis(50));
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if !self.stopped() {
+            queue.jobs.push_back(job);
+            drop(queue);
+            self.changed.notify_one();
         }
     }
 
-    fn hash(&self, job: &Job, buffer: &mut [u8]) -> Result<Entry, EvidenceError> {
-        let failed = |e| EvidenceError::from_io(e, |e| EvidenceError::read(Path::new(job.path.as_str()), e));
-        let before = job.file.metadata().map_err(failed)?;
-        let mut reader = &job.file;
-        let (size, digest) = content::hash(&mut reader, buffer, |piece| {
-            let done = self.done.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
-            (self.progress)(done, None);
-            Ok(())
-        })
-        .map_err(failed)?;
-        let after = job.file.metadata().map_err(failed)?;
-        if stamp(&before) != stamp(&after) || size != before.len() {
-            return Err(EvidenceError::Unstable { path: job.path.to_string() });
+    fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.changed.notify_all();
+    }
+
+    fn pop(&self, idle: bool) -> Next<Job> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if self.stopped() {
+                return Next::Never;
+            }
+            if let Some(job) = queue.jobs.pop_front() {
+                let half = queue.jobs.len() == QUEUE / 2;
+                drop(queue);
+                if half {
+                    self.room.notify_one();
+                }
+                return Next::Task(job);
+            }
+            match (queue.closed, idle) {
+                (true, _) => return Next::Never,
+                (false, false) => return Next::Later,
+                (false, true) => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
         }
-        Ok(Entry::file(job.path.clone(), mode(&before), size, digest))
+    }
+}
+
+impl<'a> Supply for &'a Shared<'a> {
+    type Task = Content<'a>;
+
+    fn next(&self, idle: bool) -> Next<Content<'a>> {
+        loop {
+            let job = match self.pop(idle) {
+                Next::Task(job) => job,
+                Next::Later => return Next::Later,
+                Next::Never => return Next::Never,
+            };
+            let opened = job
+                .pending
+                .open(&job.path)
+                .and_then(|file| Content::new(job.path.clone(), file, &self.meter));
+            match opened {
+                Ok(content) => return Next::Task(content),
+                Err(error) => self.take(job.path.as_str(), Err(error)),
+            }
+        }
+    }
+
+    fn done(&self, task: Content<'a>, digest: Result<DualDigest, EvidenceError>) {
+        let found = digest.map(|digest| task.entry(digest));
+        self.take(task.path.as_str(), found);
     }
 }
 
@@ -134,13 +194,12 @@ impl Shared<'_> {
 pub(crate) struct Walk<'a, 'p> {
     options: &'a Options,
     shared: &'a Shared<'p>,
-    sender: SyncSender<Job>,
 }
 
 impl Walk<'_, '_> {
     /// Whether something failed and the walk may end.
     pub(crate) fn stopped(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
+        self.shared.stopped()
     }
 
     /// Holds the names of one folder to the limit before they are looked at: they are kept in memory.
@@ -167,11 +226,7 @@ impl Walk<'_, '_> {
 
     pub(crate) fn meet(&self, path: EntryPath, met: Result<Met, EvidenceError>) {
         let found = match met {
-            Ok(Met::File(file)) => {
-                // The workers outlive the walk; if they are gone all the same, there is a failure to report already.
-                let _ = self.sender.send(Job { path, file });
-                return;
-            }
+            Ok(Met::File(pending)) => return self.shared.push(Job { path, pending }),
             Ok(Met::Directory(mode)) => Ok(Entry::directory(path.clone(), mode)),
             Ok(Met::Symlink(target)) => Ok(Entry::symlink(path.clone(), &target)),
             Err(error) => Err(error),

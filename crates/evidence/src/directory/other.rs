@@ -2,7 +2,7 @@
 //! exchanged for a link *while* it is read is not noticed. `docs/formats/seal.md` says so.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use seal::EntryPath;
 
@@ -11,6 +11,15 @@ use crate::error::EvidenceError;
 
 /// Mode where the system keeps none.
 const DIRECTORY_MODE: u32 = 0o755;
+
+/// A file that was seen and is not open yet.
+pub(crate) struct Pending(PathBuf);
+
+impl Pending {
+    pub(super) fn open(&self, _: &EntryPath) -> Result<File, EvidenceError> {
+        File::open(&self.0).map_err(|e| EvidenceError::read(&self.0, e))
+    }
+}
 
 pub(super) fn walk(root: &Path, walk: &mut Walk<'_, '_>) -> Result<(), EvidenceError> {
     below(root, None, walk)
@@ -52,7 +61,7 @@ fn meet(full: &Path, path: &EntryPath) -> Result<Met, EvidenceError> {
         };
     }
     match () {
-        () if kind.is_file() => File::open(full).map(Met::File).map_err(failed),
+        () if kind.is_file() => Ok(Met::File(Pending(full.to_owned()))),
         () if kind.is_dir() => Ok(Met::Directory(DIRECTORY_MODE)),
         () => Err(EvidenceError::Special { path: path.to_string(), kind: "special file" }),
     }

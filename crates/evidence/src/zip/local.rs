@@ -31,6 +31,11 @@ impl Record {
     }
 }
 
+/// Bytes of a local header without its extra fields.
+pub(super) fn least_header(name: &[u8]) -> u64 {
+    (FIXED + name.len()) as u64
+}
+
 /// Reads the header in front of the data and checks every field that the central record has too. Gives the
 /// header's length.
 pub(super) fn check_header(input: &mut dyn Read, record: &Record) -> Result<u64, EvidenceError> {

@@ -6,15 +6,17 @@
 mod central;
 mod end;
 mod local;
-mod pool;
+mod supply;
+mod task;
 mod walk;
 
 pub(crate) use end::ends_as_zip;
-pub(crate) use walk::walk;
+pub(crate) use walk::{walk, walk_in_order};
 
 use std::ops::Range;
 
-use seal::{EntryKind, EntryPath, Format};
+use gm::DualDigest;
+use seal::{Entry, EntryKind, EntryPath, Format};
 
 use crate::error::EvidenceError;
 
@@ -40,6 +42,22 @@ pub(crate) struct Record {
     pub(crate) offset: u64,
     /// Where this record stands in the source.
     pub(crate) central: Range<u64>,
+}
+
+impl Record {
+    /// What the record describes, once its content is hashed; `target` is that of a symbolic link.
+    fn entry(&self, digest: DualDigest, target: &[u8]) -> Result<Entry, EvidenceError> {
+        let path = self.path.clone();
+        Ok(match self.kind {
+            EntryKind::File => Entry::file(path, self.mode, self.size, digest),
+            EntryKind::Directory => Entry::directory(path, self.mode),
+            EntryKind::Symlink => {
+                let target = std::str::from_utf8(target)
+                    .map_err(|_| EvidenceError::entry(path.as_str(), "its target is not UTF-8"))?;
+                Entry::symlink(path, target)
+            }
+        })
+    }
 }
 
 fn refused(why: &'static str) -> EvidenceError {

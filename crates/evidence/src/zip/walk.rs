@@ -1,4 +1,5 @@
-//! From the central directory to digests: every entry in the order in which it stands.
+//! From the central directory to digests: every entry in the order in which it stands for a sink, on the lanes of the
+//! engine otherwise.
 
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
@@ -6,75 +7,64 @@ use std::ops::Range;
 use gm::DualDigest;
 use seal::{Entry, EntryKind};
 
-use super::pool::{self, Intake};
-use super::{DEFLATED, Record, central, end, local};
+use super::supply::{Listing, Outcome, Supplier};
+use super::task::Pool;
+use super::{DEFLATED, Record, local};
+use crate::Progress;
 use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::content;
+use crate::engine;
 use crate::error::EvidenceError;
+use crate::meter::Meter;
 use crate::options::Options;
 use crate::source::ReadAt;
 use crate::tape::Tape;
 
-pub(crate) fn walk(
+/// Reads what stands in the archive on `tape`, in its order, for a sink.
+pub(crate) fn walk_in_order(
     source: &dyn ReadAt,
     tape: &mut Tape<'_>,
     options: &Options,
     collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
-    let directory = match end::find(source) {
-        Ok(directory) => directory,
-        Err(error) => return collector.broken(error),
-    };
-    let mut records = central::read(source, &directory, &budget, collector)?;
-    records.sort_by_key(|record| record.offset);
-    let end = directory.range.start;
-    let limits = records.iter().skip(1).map(|next| next.offset).chain([end]).collect::<Vec<_>>();
-    let mut walk = Walk { tape, decoder: Decoder::new(&budget), entries: records.iter().zip(limits) };
-    if collector.has_sink() { walk.in_order(collector) } else { walk.on_threads(options, &budget, collector) }
-}
-
-/// Entries with the place where the next thing starts.
-type Entries<'r> = std::iter::Zip<std::slice::Iter<'r, Record>, std::vec::IntoIter<u64>>;
-
-struct Walk<'a, 'b, 'r> {
-    tape: &'a mut Tape<'b>,
-    decoder: Decoder<'a>,
-    entries: Entries<'r>,
-}
-
-impl<'r> Walk<'_, '_, 'r> {
-    /// For a sink, which takes one entry after the other.
-    fn in_order(&mut self, collector: &mut Collector<'_>) -> Result<(), EvidenceError> {
-        for (record, limit) in self.entries.by_ref() {
-            let mut reader = EntryReader::new(self.tape, record, limit);
-            let found = reader.read(&mut self.decoder, &mut |piece| collector.content(&record.path, piece));
-            collector.place(&record.path, reader.place());
-            collector.take(record.path.as_str(), found)?;
-        }
-        Ok(())
+    let Some(listing) = Listing::read(source, &budget, collector)? else { return Ok(()) };
+    let mut decoder = Decoder::new(&budget);
+    for (record, limit) in listing.entries() {
+        let mut reader = EntryReader::new(tape, record, limit);
+        let found = reader.read(&mut decoder, &mut |piece| collector.content(&record.path, piece));
+        collector.place(&record.path, reader.place());
+        collector.take(record.path.as_str(), found)?;
     }
-
-    fn on_threads(
-        &mut self,
-        options: &Options,
-        budget: &Budget,
-        collector: &mut Collector<'_>,
-    ) -> Result<(), EvidenceError> {
-        let outcomes = pool::run(options.workers(), options.tolerant, budget, |intake| {
-            for (record, limit) in self.entries.by_ref().take_while(|_| !intake.stopped()) {
-                let mut reader = EntryReader::new(self.tape, record, limit);
-                reader.send(&mut self.decoder, intake);
-                collector.place(&record.path, reader.place());
-            }
-        });
-        for (record, found) in outcomes {
-            collector.take(record.path.as_str(), found)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
+
+/// Hashes every entry on the threads of the engine, and runs `beside` meanwhile.
+pub(crate) fn walk<R>(
+    source: &dyn ReadAt,
+    options: &Options,
+    progress: Progress<'_>,
+    collector: &mut Collector<'_>,
+    beside: impl FnOnce() -> R,
+) -> Result<R, EvidenceError> {
+    let budget = Budget::new(options.limits, source.size());
+    let Some(listing) = Listing::read(source, &budget, collector)? else { return Ok(beside()) };
+    let pool = Pool::default();
+    let meter = Meter::new(progress, Some(source.size()));
+    let supply = Supplier::new(&listing, source, (&budget, &pool), options.tolerant, &meter);
+    let threads = options.workers().min(listing.records.len().div_ceil(2));
+    let result = engine::run(&supply, threads, beside);
+    for Outcome { number, found, end } in supply.into_outcomes() {
+        let record = &listing.records[number];
+        collector.place(&record.path, [record.offset..end, record.central.clone()]);
+        collector.take(record.path.as_str(), found)?;
+    }
+    Ok(result)
+}
+
+/// Room that is made for a descriptor or a header at once.
+const TAKE: u64 = 4096;
 
 struct EntryReader<'a, 'b, 'r> {
     tape: &'a mut Tape<'b>,
@@ -103,24 +93,6 @@ impl<'a, 'b, 'r> EntryReader<'a, 'b, 'r> {
         Ok(entry)
     }
 
-    /// Has the entry decoded elsewhere, unless it is too large to be copied.
-    fn send(&mut self, decoder: &mut Decoder<'_>, intake: &Intake<'_, 'r>) {
-        if self.record.compressed > pool::LARGE {
-            return intake.put(self.record, self.read(decoder, &mut |_| Ok(())));
-        }
-        match self.packed() {
-            Ok(data) => intake.send(self.record, data),
-            Err(error) => intake.put(self.record, Err(error)),
-        }
-    }
-
-    fn packed(&mut self) -> Result<Vec<u8>, EvidenceError> {
-        let end = self.find_data()?;
-        let data = self.take(self.record.compressed)?;
-        self.finish(end)?;
-        Ok(data)
-    }
-
     /// Goes to where the data starts, and says where it ends.
     fn find_data(&mut self) -> Result<u64, EvidenceError> {
         let record = self.record;
@@ -140,7 +112,7 @@ impl<'a, 'b, 'r> EntryReader<'a, 'b, 'r> {
     }
 
     fn take(&mut self, count: u64) -> Result<Vec<u8>, EvidenceError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(count.min(pool::LARGE)).unwrap_or(0));
+        let mut bytes = Vec::with_capacity(usize::try_from(count.min(TAKE)).unwrap_or(0));
         let read = self.tape.by_ref().take(count).read_to_end(&mut bytes);
         read.map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::decode(&self.record.path, e)))?;
         Ok(bytes)
@@ -190,16 +162,7 @@ pub(super) fn read_entry(
         }),
         _ => decode(decoder, record, input, content),
     }?;
-    let path = record.path.clone();
-    Ok(match record.kind {
-        EntryKind::File => Entry::file(path, record.mode, record.size, digest),
-        EntryKind::Directory => Entry::directory(path, record.mode),
-        EntryKind::Symlink => {
-            let target = std::str::from_utf8(&target)
-                .map_err(|_| EvidenceError::entry(path.as_str(), "its target is not UTF-8"))?;
-            Entry::symlink(path, target)
-        }
-    })
+    record.entry(digest, &target)
 }
 
 /// Holds the content to the size and the CRC that the headers say.

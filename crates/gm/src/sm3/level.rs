@@ -6,7 +6,7 @@ use super::{BLOCK, rounds};
 
 /// An implementation that this processor can run: the vector ones hold the proof of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// Runs anywhere.
     Portable,
     /// Eight lanes, and BMI for one stream.
@@ -20,7 +20,7 @@ pub(super) enum Level {
 impl Level {
     /// The fastest that runs here. The standard library keeps the processor's answer, so that this is a few loads.
     #[inline]
-    pub(super) fn best() -> Self {
+    pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(proof) = Avx512::detect() {
@@ -35,7 +35,7 @@ impl Level {
 
     /// Every one that runs here, the portable one first.
     #[cfg(test)]
-    pub(super) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
@@ -47,7 +47,7 @@ impl Level {
 
     /// Takes each block of one stream into its state.
     #[inline]
-    pub(super) fn blocks(self, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
+    pub(crate) fn blocks(self, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
         match self {
             Self::Portable => rounds::compress_blocks(state, blocks, |sum| sum),
             #[cfg(target_arch = "x86_64")]

@@ -11,11 +11,11 @@ use super::{BLOCK, T, rounds};
 use crate::cpu::detected;
 
 mod avx2;
-mod avx512;
+pub(crate) mod avx512;
 
 /// The processor has AVX2, BMI1 and BMI2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     #[inline]
@@ -40,11 +40,11 @@ impl Avx2 {
 
 /// The processor has AVX-512 F and BW, BMI1 and BMI2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx512 {
     #[inline]
-    pub(super) fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         detected!("avx512f", "avx512bw", "bmi1", "bmi2").then_some(Self(()))
     }
 

@@ -43,6 +43,9 @@ pub(super) struct CreateArgs {
     /// Take the file as it is, even if it is an archive
     #[arg(long)]
     as_file: bool,
+    /// Seal what an archive holds and not its own bytes, as if it were unpacked; several times as fast
+    #[arg(long, conflicts_with = "as_file")]
+    entries_only: bool,
     /// Read and report, and write nothing; needs no key
     #[arg(long)]
     dry_run: bool,
@@ -103,7 +106,13 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         check_output(output, &args.path, &exclude)?;
     }
     let form = if args.as_file { Form::File } else { Form::Detect };
-    let options = Options { limits: args.limits.limits(), exclude, form, ..Options::default() };
+    let options = Options {
+        limits: args.limits.limits(),
+        exclude,
+        form,
+        entries_only: args.entries_only,
+        ..Options::default()
+    };
     let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| unsealable(e, &args.path))?;
     warn_of_case(&seal, context);
     let created = Created::of(args, &seal, signer.as_ref().map(|s| s.key_id().to_string()));

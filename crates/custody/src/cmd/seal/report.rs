@@ -40,7 +40,7 @@ pub(super) struct Report<'a> {
     /// Patterns of what the seal leaves out.
     excluded: &'a [String],
     /// The seal is of an archive, and this is a directory: only the entries were compared.
-    entries_only: bool,
+    pub(super) entries_only: bool,
 }
 
 /// Whose signature was accepted.
@@ -108,10 +108,7 @@ impl<'a> Report<'a> {
     /// What the reader should know besides the result.
     pub(super) fn note(&self) -> Option<String> {
         if self.entries_only {
-            return Some(
-                "remark: the seal is of an archive and this is a directory; only the entries are compared"
-                    .into(),
-            );
+            return Some("remark: only the entries are compared, not the bytes of an archive".into());
         }
         (!self.excluded.is_empty())
             .then(|| format!("remark: not looked at, as the seal says: {}", self.excluded.join(", ")))

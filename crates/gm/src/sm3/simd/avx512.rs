@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 
 use super::{BLOCK, T, compress_lanes};
 
-type V = __m512i;
+pub(crate) type V = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
@@ -14,16 +14,23 @@ pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
     for (old, row) in old.iter_mut().zip(&*state) {
         *old = load(row);
     }
-    let new = compress_lanes!(old, words(blocks));
+    let new = rounds(old, words(blocks));
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
         store(row, xor(new, old));
     }
 }
 
+/// The compression function without its last step, the addition of the old state.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) fn rounds(state: [V; 8], words: [V; 16]) -> [V; 8] {
+    compress_lanes!(state, words)
+}
+
 /// The words of the blocks, word `j` of all lanes in element `j`: a transposition, four by four and then by quarters.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn words(blocks: &[&[u8; BLOCK]; 16]) -> [V; 16] {
+pub(crate) fn words(blocks: &[&[u8; BLOCK]; 16]) -> [V; 16] {
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
     let mut rows = [splat(0); 16];
     for (row, block) in rows.iter_mut().zip(blocks) {
@@ -56,7 +63,7 @@ fn words(blocks: &[&[u8; BLOCK]; 16]) -> [V; 16] {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(words: &[u32; 16]) -> V {
+pub(crate) fn load(words: &[u32; 16]) -> V {
     // SAFETY: the reference is to 64 readable bytes, and the load needs no alignment.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
@@ -70,52 +77,52 @@ fn load_bytes(bytes: &[u8; BLOCK]) -> V {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(words: &mut [u32; 16], value: V) {
+pub(crate) fn store(words: &mut [u32; 16], value: V) {
     // SAFETY: the reference is to 64 writable bytes, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn splat(word: u32) -> V {
+pub(crate) fn splat(word: u32) -> V {
     _mm512_set1_epi32(word.cast_signed())
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn add(x: V, y: V) -> V {
+pub(crate) fn add(x: V, y: V) -> V {
     _mm512_add_epi32(x, y)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn xor(x: V, y: V) -> V {
+pub(crate) fn xor(x: V, y: V) -> V {
     _mm512_xor_si512(x, y)
 }
 
 /// Rotates left by `L`; the other count is for widths that have no rotate.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn rol<const L: i32, const R: i32>(x: V) -> V {
+pub(crate) fn rol<const L: i32, const R: i32>(x: V) -> V {
     _mm512_rol_epi32::<L>(x)
 }
 
 /// The immediate is the truth table: bit `4x + 2y + z` is the result.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn xor3(x: V, y: V, z: V) -> V {
+pub(crate) fn xor3(x: V, y: V, z: V) -> V {
     _mm512_ternarylogic_epi32::<0x96>(x, y, z)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn majority(x: V, y: V, z: V) -> V {
+pub(crate) fn majority(x: V, y: V, z: V) -> V {
     _mm512_ternarylogic_epi32::<0xe8>(x, y, z)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn choose(x: V, y: V, z: V) -> V {
+pub(crate) fn choose(x: V, y: V, z: V) -> V {
     _mm512_ternarylogic_epi32::<0xca>(x, y, z)
 }
 

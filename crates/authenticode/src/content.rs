@@ -1,0 +1,103 @@
+//! `SpcIndirectDataContent`: what an Authenticode signature signs, a digest of the image and its page hashes.
+
+use pkix::der::{self, Reader, Value, explicit, octets, sequence, tag, value};
+use pkix::{AlgorithmId, Digest};
+
+use crate::error::{AuthenticodeError, Result};
+use crate::oid;
+
+/// What the `file` of `SpcPeImageData` says when it has no page hashes ("SpcPeImageData": "set to <<<Obsolete>>>").
+const OBSOLETE: &str = "<<<Obsolete>>>";
+/// The class of the serialized page hashes, {A6B586D5-B4A1-2466-AE05-A217DA8E60D6} in the order of its bytes.
+const PAGE_HASH_CLASS: [u8; 16] =
+    [0xa6, 0xb5, 0x86, 0xd5, 0xb4, 0xa1, 0x24, 0x66, 0xae, 0x05, 0xa2, 0x17, 0xda, 0x8e, 0x60, 0xd6];
+
+/// What is signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IndirectData {
+    /// The digest algorithm.
+    pub algorithm: Digest,
+    /// The digest of the image.
+    pub digest: Vec<u8>,
+    /// Page hashes and their algorithm, where there are any.
+    pub pages: Option<(Digest, Vec<u8>)>,
+}
+
+impl IndirectData {
+    /// The content of a signature, one DER value.
+    #[must_use]
+    pub fn to_der(&self) -> Vec<u8> {
+        let link = match &self.pages {
+            None => value(tag::constructed(2), &value(tag::context(0), &bmp(OBSOLETE))),
+            Some((algorithm, table)) => {
+                let kind = match algorithm {
+                    Digest::Sha1 => oid::SPC_PE_IMAGE_PAGE_HASHES_V1,
+                    _ => oid::SPC_PE_IMAGE_PAGE_HASHES_V2,
+                };
+                let attribute = sequence(&[&der::oid(kind), &value(tag::SET, &octets(table))]);
+                let serialized = value(tag::SET, &attribute);
+                der::constructed(tag::constructed(1), &[&octets(&PAGE_HASH_CLASS), &octets(&serialized)])
+            }
+        };
+        // Flags: "includeResources" is obsolete; everybody writes an empty string of bits.
+        let image = sequence(&[&value(tag::BIT_STRING, &[0]), &explicit(0, &link)]);
+        let data = sequence(&[&der::oid(oid::SPC_PE_IMAGE_DATA), &image]);
+        sequence(&[&data, &sequence(&[&self.algorithm.algorithm(), &octets(&self.digest)])])
+    }
+
+    /// Reads it from the content of a signature.
+    ///
+    /// # Errors
+    /// When it is no content of a PE image's signature.
+    pub fn read(content: Value<'_>) -> Result<Self> {
+        let mut outer = content.reader();
+        let mut data = outer.sequence()?;
+        let kind = data.oid()?;
+        if kind != oid::SPC_PE_IMAGE_DATA {
+            return Err(AuthenticodeError::malformed(
+                "signature",
+                format!("it signs {kind}, and no PE image"),
+            ));
+        }
+        let pages = if data.is_empty() { None } else { pages(data.sequence()?)? };
+        let mut info = outer.sequence()?;
+        outer.end()?;
+        let algorithm = Digest::from_oid(AlgorithmId::read(&mut info)?.oid)?;
+        let digest = info.octets()?.to_vec();
+        info.end()?;
+        if digest.len() != algorithm.size() {
+            return Err(AuthenticodeError::malformed(
+                "signature",
+                "its digest is not as long as its algorithm makes it",
+            ));
+        }
+        Ok(Self { algorithm, digest, pages })
+    }
+}
+
+/// The page hashes in `SpcPeImageData`.
+fn pages(mut image: Reader<'_>) -> Result<Option<(Digest, Vec<u8>)>> {
+    image.optional(tag::BIT_STRING)?;
+    let Some(link) = image.optional(tag::constructed(0))? else { return Ok(None) };
+    let Some(moniker) = link.reader().optional(tag::constructed(1))? else { return Ok(None) };
+    let mut object = moniker.reader();
+    if object.octets()? != PAGE_HASH_CLASS {
+        return Ok(None);
+    }
+    let mut set = Value::parse(object.octets()?)?.reader();
+    let mut attribute = set.sequence()?;
+    let algorithm = match attribute.oid()? {
+        oid::SPC_PE_IMAGE_PAGE_HASHES_V1 => Digest::Sha1,
+        oid::SPC_PE_IMAGE_PAGE_HASHES_V2 => Digest::Sha256,
+        other => {
+            return Err(AuthenticodeError::malformed("signature", format!("page hashes of kind {other}")));
+        }
+    };
+    let table = attribute.expect(tag::SET)?.reader().octets()?.to_vec();
+    Ok(Some((algorithm, table)))
+}
+
+/// UTF-16, big-endian: a `BMPString`'s content octets.
+pub(crate) fn bmp(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_be_bytes).collect()
+}

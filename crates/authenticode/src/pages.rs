@@ -1,0 +1,115 @@
+//! Page hashes: one digest for each page of the image, so that the kernel can check a page when it is first used.
+//!
+//! The table is a list of file offset (32 bits, little-endian) and digest: the headers without the two fields that
+//! signing changes, then every page of every section with bytes in the file, short ones filled up with zeros, and
+//! last the end of the sections with a digest of zeros. A page is as large as the section alignment.
+
+use pkix::{Digest, Hasher};
+
+use crate::error::{AuthenticodeError, Result};
+use crate::image::Image;
+
+/// The loader's own limit is a page of 4 KiB or 8 KiB; more would only cost memory.
+const MAX_PAGE: u32 = 1 << 20;
+
+/// Page hashes in the making: pages are closed in the order of the file, and stand in the order of the sections.
+pub(crate) struct Pages {
+    digest: Digest,
+    page: u64,
+    /// Start, end and place in the table of what is hashed, in the order of the file.
+    spans: Vec<(u64, u64, usize)>,
+    next: usize,
+    hasher: Option<Hasher>,
+    table: Vec<u8>,
+}
+
+fn unsuitable(why: &str) -> AuthenticodeError {
+    AuthenticodeError::unsuitable("hash the pages", why)
+}
+
+impl Pages {
+    pub(crate) fn new(image: &Image, digest: Digest) -> Result<Self> {
+        let page = u64::from(image.section_alignment);
+        if !image.section_alignment.is_power_of_two() || !(512..=MAX_PAGE).contains(&image.section_alignment)
+        {
+            return Err(unsuitable("the section alignment is not the size of a page"));
+        }
+        if u64::from(image.size_of_headers) > page
+            || u64::from(image.size_of_headers) <= image.security_at + 8
+        {
+            return Err(unsuitable("the headers are not within one page"));
+        }
+        let entry = 4 + digest.size();
+        let mut spans = vec![(0, u64::from(image.size_of_headers), 0)];
+        let mut place = 1;
+        let mut last = 0;
+        for section in image.sections.iter().filter(|s| s.raw_size != 0 && s.raw_at != 0) {
+            let range = section.file_range();
+            if range.end > image.content_end() {
+                return Err(unsuitable("a section reaches beyond the end of the file"));
+            }
+            let count = usize::try_from((range.end - range.start).div_ceil(page)).unwrap_or(usize::MAX);
+            spans.push((range.start, range.end, place));
+            place += count;
+            last = range.end;
+        }
+        spans.sort_unstable();
+        if spans.windows(2).any(|pair| pair[0].1 > pair[1].0) {
+            return Err(unsuitable("two sections share bytes of the file"));
+        }
+        let mut table = vec![0; (place + 1) * entry];
+        put(&mut table, place * entry, last);
+        Ok(Self { digest, page, spans, next: 0, hasher: None, table })
+    }
+
+    /// Takes bytes of the file, in order; those that no span has are passed over.
+    pub(crate) fn update(&mut self, mut at: u64, mut bytes: &[u8]) {
+        while let Some(&(start, end, place)) = self.spans.get(self.next) {
+            let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
+            if skip >= bytes.len() {
+                return;
+            }
+            (at, bytes) = (at + skip as u64, &bytes[skip..]);
+            // The page that `at` stands in, and how much of it is here.
+            let within = (at - start) % self.page;
+            let room = usize::try_from((self.page - within).min(end - at)).unwrap_or(usize::MAX);
+            let part = &bytes[..room.min(bytes.len())];
+            self.hasher.get_or_insert_with(|| self.digest.hasher()).update(part);
+            (at, bytes) = (at + part.len() as u64, &bytes[part.len()..]);
+            if part.len() == room {
+                let index = place + usize::try_from((at - 1 - start) / self.page).unwrap_or(0);
+                let page_start = start + (at - 1 - start) / self.page * self.page;
+                self.close(index, page_start, at - page_start);
+                if at == end {
+                    self.next += 1;
+                }
+            }
+        }
+    }
+
+    /// Fills the page up with zeros. The two fields that signing changes are left out of the headers' page, and not
+    /// replaced by anything: `length` counts them all the same.
+    fn close(&mut self, index: usize, page_start: u64, length: u64) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let Some(mut hasher) = self.hasher.take() else { return };
+        let mut missing = self.page - length;
+        while missing > 0 {
+            let part = missing.min(4096);
+            hasher.update(&ZEROS[..usize::try_from(part).unwrap_or(0)]);
+            missing -= part;
+        }
+        let at = index * (4 + self.digest.size());
+        put(&mut self.table, at, page_start);
+        let digest = hasher.finish();
+        self.table[at + 4..at + 4 + digest.len()].copy_from_slice(&digest);
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.table
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "files above 4 GiB are refused")]
+fn put(table: &mut [u8], at: usize, offset: u64) {
+    table[at..at + 4].copy_from_slice(&(offset as u32).to_le_bytes());
+}

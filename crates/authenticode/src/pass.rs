@@ -1,0 +1,188 @@
+//! One pass over an image: every digest, page hashes and the checksum together, and a copy where one is wanted.
+//!
+//! Memory is one buffer, whatever the size of the file. The digest is that of the specification ("Calculating the PE
+//! Image Hash"): everything but the checksum, the certificate table's directory entry and the table itself, in the
+//! order of the file; bytes after the last section count too, and a signer fills the end up to a multiple of eight.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+
+use pkix::{Digest, Hasher};
+
+use crate::checksum::Checksum;
+use crate::error::{AuthenticodeError, Result};
+use crate::image::Image;
+use crate::pages::Pages;
+
+/// Bytes taken at a time: they stay in the second-level cache between reading, hashing and writing.
+const CHUNK: usize = 128 * 1024;
+
+/// What a pass is to compute.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    /// Digests of the image.
+    pub digests: Vec<Digest>,
+    /// Page hashes under these.
+    pub pages: Vec<Digest>,
+}
+
+/// What a pass found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    digests: Vec<(Digest, Vec<u8>)>,
+    pages: Vec<(Digest, Vec<u8>)>,
+    /// Zeros that were added to the end of the content.
+    pub padding: u64,
+    /// Checksum of the content, the two fields counted as zero.
+    checksum: Checksum,
+}
+
+impl Found {
+    /// The checksum of the file with this directory entry for its certificate table, and this table.
+    pub(crate) fn checksum(&self, image: &Image, entry: &[u8], table: &[u8]) -> u32 {
+        let mut checksum = self.checksum.clone();
+        if !table.is_empty() {
+            checksum.update(&[0; 8][..usize::try_from(self.padding).unwrap_or(0)]);
+        }
+        checksum.update(table);
+        checksum.put(image.security_at, entry);
+        checksum.finish()
+    }
+
+    /// The checksum of the file as it is.
+    pub(crate) fn file_checksum(&self, image: &Image, table: &[u8]) -> u32 {
+        let (at, size) = image.directories.get(4).copied().unwrap_or_default();
+        self.checksum(image, &[at.to_le_bytes(), size.to_le_bytes()].concat(), table)
+    }
+
+    /// The digest of the image, if it was wanted.
+    #[must_use]
+    pub fn digest(&self, digest: Digest) -> Option<&[u8]> {
+        self.digests.iter().find(|(known, _)| *known == digest).map(|(_, value)| value.as_slice())
+    }
+
+    /// The page hashes, if they were wanted.
+    #[must_use]
+    pub fn pages(&self, digest: Digest) -> Option<&[u8]> {
+        self.pages.iter().find(|(known, _)| *known == digest).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// Reads the image from its start to its certificate table.
+///
+/// # Errors
+/// When it cannot be read, or its pages cannot be hashed.
+pub fn digest(source: &mut (impl Read + Seek), image: &Image, wanted: &Wanted) -> Result<Found> {
+    run(source, image, wanted, None::<&mut std::io::Sink>)
+}
+
+/// As [`digest`], writing what was read to `copy`, the two fields as zeros and the end filled up to a multiple of eight.
+///
+/// # Errors
+/// As [`digest`], and when the copy cannot be written.
+pub(crate) fn copy(
+    source: &mut (impl Read + Seek),
+    image: &Image,
+    wanted: &Wanted,
+    copy: &mut impl Write,
+) -> Result<Found> {
+    run(source, image, wanted, Some(copy))
+}
+
+fn run(
+    source: &mut (impl Read + Seek),
+    image: &Image,
+    wanted: &Wanted,
+    mut copy: Option<&mut impl Write>,
+) -> Result<Found> {
+    source.seek(SeekFrom::Start(0)).map_err(AuthenticodeError::read)?;
+    let mut pass = Pass::new(image, wanted)?;
+    let end = image.content_end();
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    while at < end {
+        let room = usize::try_from((end - at).min(CHUNK as u64)).unwrap_or(CHUNK);
+        let chunk = &mut buffer[..room];
+        source.read_exact(chunk).map_err(AuthenticodeError::read)?;
+        pass.update(at, chunk);
+        if let Some(copy) = &mut copy {
+            copy.write_all(chunk).map_err(AuthenticodeError::write)?;
+        }
+        at += room as u64;
+    }
+    let padding = end.next_multiple_of(8) - end;
+    let zeros = &[0; 8][..usize::try_from(padding).unwrap_or(0)];
+    // A signed file's content ends at a multiple of eight already.
+    pass.content(zeros);
+    if let Some(copy) = &mut copy {
+        copy.write_all(zeros).map_err(AuthenticodeError::write)?;
+    }
+    Ok(pass.finish(padding))
+}
+
+struct Pass {
+    /// The fields left out, in the order of the file.
+    fields: [Range<u64>; 2],
+    hashers: Vec<(Digest, Hasher)>,
+    pages: Vec<(Digest, Pages)>,
+    checksum: Checksum,
+}
+
+impl Pass {
+    fn new(image: &Image, wanted: &Wanted) -> Result<Self> {
+        let mut digests = wanted.digests.clone();
+        digests.dedup();
+        let pages = wanted.pages.iter().map(|digest| Ok((*digest, Pages::new(image, *digest)?)));
+        Ok(Self {
+            fields: [image.checksum_at..image.checksum_at + 4, image.security_at..image.security_at + 8],
+            hashers: digests.into_iter().map(|digest| (digest, digest.hasher())).collect(),
+            pages: pages.collect::<Result<_>>()?,
+            checksum: Checksum::default(),
+        })
+    }
+
+    /// Takes the bytes at `at`, and makes zeros of the two fields in them.
+    fn update(&mut self, at: u64, bytes: &mut [u8]) {
+        let end = at + bytes.len() as u64;
+        let mut from = at;
+        for field in self.fields.clone() {
+            let (start, stop) = (field.start.clamp(from, end), field.end.clamp(from, end));
+            if start < stop {
+                let before = &bytes[index(from - at)..index(start - at)];
+                self.take(from, before);
+                bytes[index(start - at)..index(stop - at)].fill(0);
+                from = stop;
+            }
+        }
+        let rest = &bytes[index(from - at)..];
+        self.take(from, rest);
+        self.checksum.update(bytes);
+    }
+
+    fn take(&mut self, at: u64, bytes: &[u8]) {
+        self.content(bytes);
+        for (_, pages) in &mut self.pages {
+            pages.update(at, bytes);
+        }
+    }
+
+    fn content(&mut self, bytes: &[u8]) {
+        for (_, hasher) in &mut self.hashers {
+            hasher.update(bytes);
+        }
+    }
+
+    fn finish(self, padding: u64) -> Found {
+        Found {
+            digests: self.hashers.into_iter().map(|(digest, hasher)| (digest, hasher.finish())).collect(),
+            pages: self.pages.into_iter().map(|(digest, pages)| (digest, pages.finish())).collect(),
+            padding,
+            checksum: self.checksum,
+        }
+    }
+}
+
+/// An offset within one chunk.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(CHUNK)
+}

@@ -1,0 +1,61 @@
+//! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
+
+mod credential;
+mod replace;
+mod sign;
+mod text;
+mod trust;
+mod verify;
+
+use std::path::Path;
+
+use authenticode::AuthenticodeError;
+use clap::{Args, Subcommand};
+use pkix::PkixError;
+
+use super::Context;
+use crate::failure::{Failure, Outcome};
+
+/// Arguments of `custody pe`.
+#[derive(Args)]
+pub(crate) struct PeArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Sign programs, libraries and drivers
+    #[command(after_help = sign::EXAMPLES)]
+    Sign(Box<sign::SignArgs>),
+    /// Say whether a file's signatures hold, and the exact rule where they do not
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(Box<verify::VerifyArgs>),
+    /// Show headers and signatures, judging nothing
+    #[command(
+        after_help = "Examples:\n  $ custody pe show signed.exe\n  $ custody pe show signed.exe --json"
+    )]
+    Show(verify::ShowArgs),
+}
+
+/// Runs `custody pe`.
+pub(crate) fn run(args: PeArgs, context: &Context) -> Outcome {
+    match args.verb {
+        Verb::Sign(args) => sign::run(&args, context),
+        Verb::Verify(args) => verify::run(&args, context),
+        Verb::Show(args) => verify::show(&args, context),
+    }
+}
+
+/// Sorts an error of the format by who must act.
+fn failure(error: AuthenticodeError, file: &Path) -> Failure {
+    let environment = matches!(&error, AuthenticodeError::Io { source, .. } if source.kind() != std::io::ErrorKind::UnexpectedEof)
+        || matches!(&error, AuthenticodeError::Signer(signing::SigningError::KeyUnavailable { .. }));
+    let error = anyhow::Error::from(error).context(format!("`{}`", file.display()));
+    if environment { Failure::environment(error) } else { Failure::input(error) }
+}
+
+/// An error about a file that is no image: a certificate, a list, a response.
+fn unusable(error: PkixError, file: &Path) -> Failure {
+    Failure::input(anyhow::Error::from(error).context(format!("cannot use `{}`", file.display())))
+}

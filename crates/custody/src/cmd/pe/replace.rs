@@ -1,0 +1,54 @@
+//! A large file written aside while it is read, then put in the place of the old one with the old one's mode.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::aside::Aside;
+use crate::failure::Failure;
+use crate::given;
+
+/// A source, and the file that will stand at the target.
+pub(super) struct Replacement {
+    pub(super) source: File,
+    pub(super) copy: File,
+    before: Metadata,
+    source_path: PathBuf,
+    aside: Aside,
+}
+
+impl Replacement {
+    /// Opens `source` and a file beside `target`. A link is followed: what it names is replaced, not the link.
+    pub(super) fn open(source: &Path, target: &Path) -> Result<Self, Failure> {
+        let unreadable = |e: io::Error| {
+            let misnamed = given::is_misnamed(&e);
+            let error = anyhow::Error::from(e).context(format!("cannot read `{}`", source.display()));
+            if misnamed { Failure::input(error) } else { Failure::environment(error) }
+        };
+        let file = given::open(source).map_err(unreadable)?;
+        let before = file.metadata().map_err(unreadable)?;
+        let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        let (aside, copy) = Aside::open(&target).map_err(|e| unwritable(e, &target))?;
+        copy.set_permissions(before.permissions()).map_err(|e| unwritable(e, &target))?;
+        Ok(Self { source: file, copy, before, source_path: source.to_owned(), aside })
+    }
+
+    /// Puts the copy in its place, unless the source was written to meanwhile.
+    pub(super) fn place(self) -> Result<(), Failure> {
+        let after = self.source.metadata();
+        let unchanged = after.is_ok_and(|after| {
+            after.len() == self.before.len() && after.modified().ok() == self.before.modified().ok()
+        });
+        if !unchanged {
+            let what = format!("`{}` was written to while it was read", self.source_path.display());
+            return Err(Failure::environment(anyhow::anyhow!(what))
+                .hint("nothing was replaced; stop whatever writes to it, then try again"));
+        }
+        self.copy.sync_all().and_then(|()| self.aside.place()).map_err(|e| unwritable(e, &self.source_path))
+    }
+}
+
+fn unwritable(error: io::Error, target: &Path) -> Failure {
+    let error = anyhow::Error::from(error).context(format!("cannot write beside `{}`", target.display()));
+    Failure::environment(error).hint("the original is as it was; name another place with `-o FILE`")
+}
