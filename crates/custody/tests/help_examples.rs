@@ -102,6 +102,8 @@ fn stage() -> Option<Home> {
     let events = (0..3).map(|n| event(&id(n)) + "\n").collect::<String>();
     let named = event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10");
     stage.write("events.jsonl", format!("{events}{named}\n"));
+    let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
+    stage.write("two-of-us.toml", policy);
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
     for name in ["go1.27.3.linux-amd64.tar.gz", "go.zip"] {
         stage.write(name, support::go::release());

@@ -64,6 +64,12 @@ pub enum KeystoreError {
         /// Its mode bits.
         mode: u32,
     },
+    /// The text is not a trust policy.
+    #[error("the trust policy cannot be used: {why}")]
+    Policy {
+        /// The rule that it breaks.
+        why: String,
+    },
     /// The signing crate refused.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -101,6 +107,7 @@ impl KeystoreError {
                 Some(format!("find out who wrote {} before signing with this key", public.display()))
             }
             Self::Revoked { .. } => Some("make a new key with `custody key new`".into()),
+            Self::Policy { .. } => Some("docs/formats/trust-policy.md says what a policy may hold".into()),
             Self::Malformed { .. } | Self::Signing(_) | Self::Io { .. } => None,
         }
     }

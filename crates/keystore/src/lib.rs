@@ -26,6 +26,7 @@ mod error;
 mod files;
 mod keyring;
 mod name;
+mod policy;
 mod store;
 mod trust;
 
@@ -35,6 +36,7 @@ pub mod fuzzing;
 pub use error::KeystoreError;
 pub use keyring::{Keyring, Origin, RingKey, Status};
 pub use name::KeyName;
+pub use policy::{MAX_POLICY, Policy, Signed, Unmet};
 pub use store::{Keystore, OwnKey, RetiredKey, Rotation};
 pub use trust::{Revocation, TrustStore, TrustedKey, read_public_key};
 

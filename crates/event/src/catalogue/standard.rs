@@ -84,6 +84,7 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("KEY.REVOKED", "a key was revoked"),
     ("KEY.ROTATED", "a key was replaced by a new one"),
     ("SEAL.CREATED", "an artefact was sealed"),
+    ("SEAL.SIGNED", "a signature was added to a seal"),
     ("SEAL.VERIFIED", "an artefact is the one that was sealed"),
     ("SEAL.MISMATCH", "an artefact is not the one that was sealed"),
     ("PE.SIGNED", "a Windows program was signed"),
