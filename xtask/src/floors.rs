@@ -13,13 +13,16 @@ const FLOORS: &[(&str, u8)] = &[
     ("signing", 1),
     ("gobinary", 1),
     ("pkix", 1),
+    ("codeintegrity", 1),
     ("ledger", 2),
     ("keystore", 2),
     ("seal", 2),
     ("authenticode", 2),
+    ("shmring", 2),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),
+    ("audit-tracing", 4),
     ("custody", 5),
 ];
 /// Beside the house: they may use every floor, and no floor may use them.

@@ -11,21 +11,28 @@ use crate::step::{cargo, step};
 pub(crate) fn run() -> Result<()> {
     crate::lint::run()?;
     step("tests", &mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]))?;
-    go_example()?;
+    step("the program", &mut cargo(&["build", "--locked", "--package", "custody"]))?;
+    go_modules()?;
     step("benchmarks, one short pass", &mut bench_command(&["--sample"]))?;
     step("demonstration", &mut cargo(&["run", "--quiet", "--locked", "--package", "custody", "--", "demo"]))
 }
 
-/// The Go service that the demonstration uses has tests of its own.
-fn go_example() -> Result<()> {
-    for verb in ["vet", "test"] {
-        let mut go = Command::new(rig::go());
-        rig::apply(&mut go);
-        go.current_dir("examples/payments")
-            .args([verb, "./..."])
-            .env("GOFLAGS", "-mod=readonly")
-            .env("GOPROXY", "off");
-        step(&format!("go {verb}, payments"), &mut go)?;
+/// The Go modules of this repository: the SDK, whose tests record through the program that was just built, and the
+/// service that the demonstration uses.
+fn go_modules() -> Result<()> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| rig::repository().join("target"), Into::into);
+    for module in ["sdk/go", "examples/payments"] {
+        for verb in ["vet", "test"] {
+            let mut go = Command::new(rig::go());
+            rig::apply(&mut go);
+            go.current_dir(module)
+                .args([verb, "./..."])
+                .env("CUSTODY_BIN", target.join("debug/custody"))
+                .env("GOFLAGS", "-mod=readonly")
+                .env("GOPROXY", "off");
+            step(&format!("go {verb}, {module}"), &mut go)?;
+        }
     }
     Ok(())
 }
@@ -38,8 +45,24 @@ pub(crate) fn soak() -> Result<()> {
 
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
+    otlp_exporter()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
+    rig::apply(&mut command);
     step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))
+}
+
+/// OpenTelemetry's exporter for Python, in an environment of its own in the rig.
+fn otlp_exporter() -> Result<()> {
+    let environment = rig::folder().join("otlp");
+    if environment.join("ready").is_file() {
+        return Ok(());
+    }
+    step("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+    let mut install = Command::new(environment.join("bin/python"));
+    install.args(pip).args(["--require-hashes", "-r", "scripts/otlp-exporter.txt"]);
+    step("OpenTelemetry's exporter", &mut install)?;
+    Ok(std::fs::write(environment.join("ready"), "")?)
 }
 
 /// Side-by-side benchmarks.

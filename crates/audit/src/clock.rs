@@ -16,6 +16,14 @@ pub(crate) fn stamp(fact: Fact) -> Result<Event<'static>, AuditError> {
     Ok(fact.at(EventId::v7(ms, random), timestamp(seconds, now.subsec_nanos())))
 }
 
+/// A fact as it is offered: with its id and its time, from now on the same event however often it is offered.
+///
+/// # Errors
+/// [`AuditError::Randomness`] when the system has none for the id.
+pub fn document(fact: Fact) -> Result<Vec<u8>, AuditError> {
+    stamp(fact).map(|event| event.canonical())
+}
+
 /// Facts as they are offered.
 pub(crate) fn documents(facts: Vec<Fact>) -> Result<Vec<Vec<u8>>, AuditError> {
     facts.into_iter().map(|fact| stamp(fact).map(|event| event.canonical())).collect()
@@ -32,6 +40,13 @@ fn timestamp(seconds: i64, nanos: u32) -> Timestamp {
 pub fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     timestamp(i64::try_from(now.as_secs()).unwrap_or_default(), now.subsec_nanos())
+}
+
+/// The calendar month now, in UTC: year times one hundred and month.
+pub(crate) fn month() -> u32 {
+    let now = now();
+    let digits = now.as_str().bytes().take(7).filter(u8::is_ascii_digit);
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
 /// Microseconds of the clock that nobody sets (`CLOCK_MONOTONIC`).

@@ -54,6 +54,14 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// The home's redaction policy is none.
+    #[error("{} is not a redaction policy: {why}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// Someone holds the home's lock but does not answer on its socket.
     #[error("the home {} is in use by another process that does not answer", home.display())]
     Unreachable {
@@ -102,6 +110,9 @@ pub enum AuditError {
         #[source]
         source: InvalidComplianceEvent,
     },
+    /// The vault's own reason.
+    #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {why}")]
     Randomness {
@@ -131,11 +142,23 @@ impl AuditError {
             Self::Invalid(_) | Self::NotFound { .. } | Self::NoKey { .. } | Self::KeyExists { .. } => {
                 ErrorKind::Request
             }
-            Self::Catalogue { .. } | Self::Key { .. } | Self::Request { .. } => ErrorKind::Request,
+            Self::Catalogue { .. } | Self::Policy { .. } | Self::Key { .. } | Self::Request { .. } => {
+                ErrorKind::Request
+            }
             Self::Entry { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),
+            Self::Vault(error) => error.kind(),
             _ => ErrorKind::Environment,
+        }
+    }
+
+    /// Who must act, as it is told to the other end of the socket: there, the rules are broken by whoever asks.
+    #[cfg(unix)]
+    pub(crate) fn told_kind(&self) -> ErrorKind {
+        match self {
+            Self::Protocol { .. } => ErrorKind::Request,
+            other => other.kind(),
         }
     }
 

@@ -3,10 +3,11 @@
 
 use event::Catalogue;
 
-pub use crate::intake::fuzzing::{http, tokens};
+pub use crate::intake::fuzzing::{alerts, http, otlp, tokens};
 
 use crate::catalogue::extended;
 use crate::socket::wire::{MAX_REPLY, MAX_REQUEST, Reply, Request, parse, read_frame, write_message};
+use crate::spill::next_record;
 
 /// Any bytes as they may come over the socket, at either end: never a panic, never more memory than bytes, and a
 /// message that is understood is understood again when it is written.
@@ -48,4 +49,56 @@ fn again<T: serde::Serialize + PartialEq + std::fmt::Debug>(message: &T, read: i
     let frame =
         read_frame(&mut written.as_slice(), usize::MAX).unwrap_or_else(|e| panic!("not framed: {e:?}"));
     assert_eq!(read(&frame).as_ref(), Some(message));
+}
+
+/// Any bytes behind the header of a spill: records lie within them, and each has the check sum of its generation.
+pub fn spill(data: &[u8]) {
+    let Some((generation, mut input)) = data.split_first_chunk::<8>() else { return };
+    let mut length = 0;
+    while let Some(leaf) = next_record(&mut input, generation) {
+        length += leaf.len() + 8;
+        assert!(!leaf.is_empty() && length <= data.len());
+        let sum = crc32c::crc32c(&[generation.as_slice(), &leaf].concat()).to_be_bytes();
+        assert!(data.windows(4).any(|window| window == sum));
+    }
+}
+
+/// Any text in the place of `redaction.toml`: refused with a reason, or applied to an event without a panic, and what
+/// comes out is an event.
+pub fn policy(data: &[u8]) {
+    use crate::redact::{Policy, explain};
+    const EVENT: &[u8] = br#"{"id":"0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10","ts":"2026-11-20T08:30:45Z","severity":"ERROR",
+        "sub":{"customer":"4711"},"act":"DATA.READ","obj":{"phone":"13812341234","note":"mail a@b.cn, 4111 1111 1111 1111"},
+        "ctx":{"ip":"192.168.3.5"}}"#;
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Policy::parse(text) {
+        Err(why) => assert!(!why.is_empty()),
+        Ok(policy) => {
+            let stamp = policy.stamp().to_owned();
+            let Ok(explained) = explain(policy, &Catalogue::standard(), EVENT) else { return };
+            assert_eq!(explained.event["ctx"]["redaction"], stamp);
+            let bytes = serde_json::to_vec(&explained.event).unwrap_or_default();
+            event::validate(&bytes).unwrap_or_else(|e| panic!("no event any more: {e}"));
+        }
+    }
+}
+
+/// Any bytes in the place of the vault: damage is named within the file, or every part stands where the parts say.
+pub fn vault_file(data: &[u8]) {
+    crate::vault::check_file(data);
+}
+
+/// Any text in the place of a sealed value: none, or written again to the letter.
+pub fn sealed_field(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(field) = crate::vault::SealedField::parse(text) {
+        assert_eq!(field.encode(), text);
+    }
+}
+
+/// Any text: the detectors find what an oracle of regular expressions finds, and nothing else.
+pub fn detectors(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        crate::redact::check_detectors(text);
+    }
 }

@@ -44,7 +44,7 @@ fn begin_log(home: &Path, keys: &LogKeys) -> Result<(), AuditError> {
     Ok(log.close()?)
 }
 
-fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

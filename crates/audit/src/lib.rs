@@ -7,16 +7,21 @@
 //! Acknowledged means durable: a [`Receipt`] exists only for an event that a sync has covered. A repeated `id`
 //! among the newest [`WINDOW`] events is acknowledged once, with the same receipt.
 //!
-//! What it does not do: it seals no personal fields, and sends nothing to sinks.
+//! What the redaction policy finds personal is masked or sealed before it is written anywhere ([`redact`]); the keys of what
+//! is sealed can be destroyed ([`vault`]).
+//!
+//! What it does not do: it sends nothing to sinks.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
+pub mod alert;
 mod bench;
 mod caller;
 mod catalogue;
 mod clock;
 mod error;
 mod files;
+mod heartbeat;
 mod home;
 mod index;
 pub mod intake;
@@ -30,22 +35,30 @@ mod proof;
 mod query;
 mod reader;
 mod reads;
+pub mod redact;
 mod refusals;
+pub mod ring;
 mod session;
 mod socket;
+mod spill;
 mod tap;
+mod traces;
+pub mod vault;
 mod verify;
 mod window;
 
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod measuring;
 
 pub use bench::{Bench, BenchReport, bench};
 pub use caller::{Caller, Via};
 pub use catalogue::{CATALOGUE, load_catalogue};
-pub use clock::{monotonic_us, now};
+pub use clock::{document, monotonic_us, now};
 pub use error::{AuditError, ErrorKind};
 pub use files::Files;
+pub use heartbeat::{Finding, Heart, Pulse, Reading, Tolerance, compare as compare_clocks};
 pub use home::create_home;
 pub use keys::LogKeys;
 pub use ledger::LedgerError;
@@ -56,6 +69,8 @@ pub use proof::{Proof, Selector, Status};
 pub use query::{Filter, Found};
 pub use reader::Reader;
 pub use session::{Recorder, Session, open};
+pub use spill::{Spill, Spilled};
 pub use tap::{Note, Tap};
+pub use traces::MAX_TRACE_AGE;
 pub use verify::{Verification, verify};
 pub use window::WINDOW;

@@ -16,8 +16,11 @@ use crate::index::Index;
 use crate::metrics::Meter;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
+use crate::redact::Guard;
 use crate::refusals::Refusals;
+use crate::ring::Rings;
 use crate::tap::{Note, Tap};
+use crate::traces::Traces;
 use crate::window::{Place, WINDOW, Window};
 
 pub(crate) struct Owner {
@@ -27,16 +30,20 @@ pub(crate) struct Owner {
     pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
     refusals: Refusals,
+    pub(crate) guard: Guard,
     pub(crate) meter: Meter,
     pub(crate) tap: OnceLock<Arc<dyn Tap>>,
     sequence: Mutex<Sequence>,
+    pub(crate) traces: Traces,
+    pub(crate) rings: Rings,
 }
 
 const OPENED: &str = "LEDGER.OPENED";
 /// How the stored form of one begins.
 const OPENED_LEAF: &[u8] = b"{\"act\":\"LEDGER.OPENED\",";
 /// What only the owner says: a caller's word about the ledger itself is refused.
-const OWN_ACTIONS: &str = "LEDGER.";
+const OWN_ACTIONS: [&str; 6] =
+    ["LEDGER.", "VAULT.", "ERASURE.", "HOLD.", "AUDIT.REVEALED\"", "AUDIT.DISCLOSED\""];
 
 /// Where the action's code stands in the stored form, `{"act":"…`.
 const ACT_AT: usize = 8;
@@ -85,6 +92,7 @@ impl Owner {
         log: Log,
         recovery: &Recovery,
         catalogue: Catalogue,
+        guard: Guard,
     ) -> Result<Self, AuditError> {
         let opening = opening_fact(OPENED, &log, recovery);
         let notable = recovery.created || recovery.replayed > 0;
@@ -93,9 +101,12 @@ impl Owner {
             index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
+            guard,
             meter: Meter::default(),
             tap: OnceLock::new(),
             sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
+            traces: Traces::default(),
+            rings: Rings::default(),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -111,14 +122,20 @@ impl Owner {
 
     /// Records facts of the owner itself.
     pub(crate) fn record(&self, facts: Vec<Fact>) -> Result<Vec<Verdict>, AuditError> {
-        let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, &self.me)).collect();
+        self.record_for(facts, &self.me)
+    }
+
+    /// Records facts of the owner itself about what somebody asked of it.
+    pub(crate) fn record_for(&self, facts: Vec<Fact>, peer: &Peer) -> Result<Vec<Verdict>, AuditError> {
+        let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, peer, true)).collect();
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused since the last time. What cannot be recorded now is lost from the count, not from
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
     /// the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
-        let facts = self.refusals.take();
+        let mut facts = self.refusals.take();
+        facts.extend(self.rings.losses());
         if !facts.is_empty() {
             let _ = self.record(facts);
         }
@@ -126,6 +143,11 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        self.queue_admitted(self.admit_all(offered, peer))
+    }
+
+    /// Admits a batch that comes from a peer. Refusals are counted.
+    pub(crate) fn admit_all(&self, offered: &[Vec<u8>], peer: &Peer) -> Vec<Admitted> {
         let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
@@ -134,12 +156,26 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
-        self.sequence(admitted)
+        if peer.pid != self.me.pid || peer.caller.is_some() {
+            self.meter.came_from_outside(admitted.iter().filter(|admitted| admitted.is_ok()).count() as u64);
+        }
+        admitted
+    }
+
+    /// Queues what was admitted and is new, and remembers its traces.
+    pub(crate) fn queue_admitted(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+        let traces = self
+            .traces
+            .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
+        let submitted = self.sequence(admitted)?;
+        self.traces.note(traces);
+        Ok(submitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.
-    pub(crate) fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let since = Instant::now();
+        self.guard.settle()?; // a leaf must not be durable before the key that opens it is
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
         let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
@@ -178,9 +214,9 @@ impl Owner {
         Ok(Submitted { ticket, batch, foreseen, new, items, since })
     }
 
-    pub(crate) fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
-        let admitted = self.admit(offered, peer)?;
-        if admitted.1[ACT_AT..].starts_with(OWN_ACTIONS.as_bytes()) {
+    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+        let admitted = self.admit(offered, peer, false)?;
+        if OWN_ACTIONS.iter().any(|own| admitted.1[ACT_AT..].starts_with(own.as_bytes())) {
             let message = "is recorded by the ledger's owner only".to_owned();
             let fault = Fault { path: "$.act".into(), rule: Rule::Reserved, message };
             return Err(InvalidComplianceEvent { faults: vec![fault] });
@@ -188,14 +224,20 @@ impl Owner {
         Ok(admitted)
     }
 
-    fn admit(&self, offered: &[u8], peer: &Peer) -> Admitted {
+    /// What is the owner's `own` holds nothing personal, and is not searched for it.
+    fn admit(&self, offered: &[u8], peer: &Peer, own: bool) -> Admitted {
         let mut event = admit(offered, &self.catalogue)?;
+        if own {
+            self.guard.stamp(&mut event);
+        } else {
+            self.guard.protect(&mut event, || self.prepare_vault())?;
+        }
         peer.sign(&mut event);
         let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction
         event.canonical_into(&mut leaf);
         if leaf.len() > MAX_EVENT {
             let message =
-                format!("is {} bytes long with the peer's credentials; it may have {MAX_EVENT}", leaf.len());
+                format!("is {} bytes long as it would be stored; it may have {MAX_EVENT}", leaf.len());
             return Err(InvalidComplianceEvent::whole(Rule::Size, message));
         }
         let notes = self.tap.get().map(|tap| tap.look(&event)).unwrap_or_default();
@@ -233,7 +275,7 @@ impl Owner {
             }
         }
         if let Some(fact) = &sequence.opening {
-            let (_, leaf, _) = self.admit(&stamp(fact.clone())?.canonical(), &self.me)?;
+            let (_, leaf, _) = self.admit(&stamp(fact.clone())?.canonical(), &self.me, true)?;
             let _durable_before_the_next = self.log.submit(leaf)?;
             sequence.opening = None;
         }
@@ -292,7 +334,7 @@ impl Owner {
             ticket.wait()?;
         }
         let stored = self.log.read(first.index)?;
-        if same_content(&stored, leaf) {
+        if self.same_content(&stored, leaf) {
             return Ok(Ok(first));
         }
         let message = format!("names an event that is stored with other content, at index {}", first.index);
@@ -300,17 +342,17 @@ impl Owner {
         Ok(Err(InvalidComplianceEvent { faults: vec![fault] }))
     }
 
+    /// Whether two stored forms are of one event, whoever delivered it.
+    fn same_content(&self, a: &[u8], b: &[u8]) -> bool {
+        let (Ok(mut a), Ok(mut b)) = (read_stored(a), read_stored(b)) else { return false };
+        strip(&mut a.ctx);
+        strip(&mut b.ctx);
+        self.guard.same(&mut a, &mut b)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Sequence> {
         self.sequence.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether two stored forms are of one event, whoever delivered it.
-fn same_content(a: &[u8], b: &[u8]) -> bool {
-    let (Ok(mut a), Ok(mut b)) = (read_stored(a), read_stored(b)) else { return false };
-    strip(&mut a.ctx);
-    strip(&mut b.ctx);
-    a == b
 }
 
 /// Whether two instants lie in one hour of the clock: their text up to the hour is the same.

@@ -32,7 +32,7 @@ pub fn own(home: &Path) -> Result<Session, AuditError> {
 }
 
 impl Session {
-    fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
+    pub(crate) fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
         self.owned().ok_or_else(|| AuditError::Ledger(LedgerError::Owned { home: self.home().to_owned() }))
     }
 
@@ -73,6 +73,7 @@ impl Session {
         Ok(Metrics {
             size: log.size(),
             durable: log.durable_size(),
+            lost: owned.owner.rings.dropped(),
             published: log.latest_checkpoint().size(),
             ..owned.owner.meter.read()
         })

@@ -13,7 +13,9 @@ use crate::owner::Owner;
 use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::redact::Guard;
 use crate::socket::{Client, Server};
+use crate::vault::{VaultAnswer, VaultCall};
 use crate::{AuditError, LogKeys, load_catalogue};
 
 /// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
@@ -93,8 +95,9 @@ fn find_role(home: &Path) -> Result<Role, AuditError> {
 pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
+    let guard = Guard::of(home, signer.name().to_owned())?;
     let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
-    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue)?);
+    let owner = Arc::new(Owner::new(home, log, &recovery, catalogue, guard)?);
     let server = Mutex::new(Server::start(home, &owner)?);
     let kept = Arc::clone(&owner);
     let keeper = Keeper::start(&owner.index, move |run| run(&kept.log));
@@ -204,6 +207,39 @@ impl Session {
             Role::Owner(owned) => owned.owner.prove_consistency(old),
             Role::Client(client) => client.prove_consistency(old),
         })
+    }
+
+    /// Asks something of the home's vault. What is done is recorded by the owner, with this process's credentials.
+    ///
+    /// # Errors
+    /// [`AuditError::Vault`], and [`AuditError::Remote`] when the owner is another process.
+    pub fn vault(&self, call: &VaultCall) -> Result<VaultAnswer, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.vault_call(call.clone(), &owned.owner.me),
+            Role::Client(client) => client.vault(call),
+        })
+    }
+
+    /// Whether a durable event with this `ctx.trace_id` came in within the time given (at most an hour). Indexed, in
+    /// memory; an id that a million newer ones pushed out counts as not seen.
+    ///
+    /// # Errors
+    /// When the owner cannot be asked.
+    pub fn trace_seen(&self, id: &str, within: Duration) -> Result<bool, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.trace_seen(id, within),
+            Role::Client(client) => client.trace_seen(id, within),
+        })
+    }
+
+    /// Events that producers of rings lost since this process opened the home, by their own count; 0 where another
+    /// process is the owner. The ledger names them second by second (`LEDGER.RING.LOST`).
+    #[must_use]
+    pub fn producer_losses(&self) -> u64 {
+        match &*self.lock() {
+            Role::Owner(owned) => owned.owner.rings.dropped(),
+            Role::Client(_) => 0,
+        }
     }
 
     /// Gives `sink` what is durable and meets the filter, one after another.

@@ -21,13 +21,15 @@ pub struct Verification {
     pub not_events: Vec<(u64, InvalidComplianceEvent)>,
     /// Their number.
     pub not_events_count: u64,
+    /// What is wrong with the vault, if anything is.
+    pub vault: Option<String>,
 }
 
 impl Verification {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.log.holds() && self.not_events_count == 0
+        self.log.holds() && self.not_events_count == 0 && self.vault.is_none()
     }
 }
 
@@ -45,7 +47,8 @@ pub fn verify(
     let options = VerifyOptions { origin: None, earlier };
     let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
     let log = ledger::verify(home, &verifier, &options, &mut twice)?;
-    let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0 };
+    let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0, vault: None };
+    found.vault = crate::vault::damage(home)?;
     let size = found.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size());
     if found.log.holds() && size > 0 {
         check_events(&Files::at(home, size), &mut found, progress)?;

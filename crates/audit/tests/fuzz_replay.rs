@@ -41,6 +41,8 @@ proptest! {
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         audit::fuzzing::socket(&bytes);
         audit::fuzzing::http(&bytes);
+        audit::fuzzing::otlp(&bytes);
+        audit::fuzzing::spill(&bytes);
         audit::fuzzing::tokens(&[b"# custody-tokens-v1\n".as_slice(), &bytes].concat());
     }
 }
@@ -49,10 +51,13 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 4] = [
+    let targets: [Target; 7] = [
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
+        ("audit_alerts", audit::fuzzing::alerts),
+        ("audit_spill", audit::fuzzing::spill),
+        ("audit_otlp", audit::fuzzing::otlp),
         ("audit_tokens", audit::fuzzing::tokens),
     ];
     for (name, target) in targets {

@@ -97,7 +97,34 @@ fn hint(error: &AuditError) -> Option<&'static str> {
         }
         E::Invalid(_) => "`custody audit catalogue` lists the actions and subject kinds",
         E::Entry { .. } => "see all of the damage with `custody audit verify`",
+        E::Policy { .. } => {
+            "mend the file; `custody audit redact --template` shows one, `redact --explain --policy FILE` tries one"
+        }
+        E::Vault(error) => return vault_hint(error),
         E::Ledger(error) => return ledger_hint(error),
+        _ => return None,
+    })
+}
+
+fn vault_hint(error: &audit::vault::VaultError) -> Option<&'static str> {
+    use audit::vault::VaultError as E;
+    Some(match error {
+        E::Kek(_) => {
+            "put the key-encryption key back where `vault.toml` says, or else beside the home (`<home>.kek`)"
+        }
+        E::Damaged(_) => {
+            "put the vault back from its own replica; a copy older than the last erasure does not open"
+        }
+        E::Foreign { .. } => "put the home's own vault back",
+        E::Lost { .. } => {
+            "put the vault back; or give up what was sealed in it with `custody audit keys init --replace-lost`"
+        }
+        E::Absent => "`custody audit redact --template` shows a policy that seals",
+        E::Stopped => "run the command again: opening the home anew reads what was written",
+        E::Config { .. } => "mend the file; docs/formats/vault.md says what it holds",
+        E::NoSubject { .. } => {
+            "it was erased already, or nothing of it was ever sealed; kind and identifier count to the letter"
+        }
         _ => return None,
     })
 }

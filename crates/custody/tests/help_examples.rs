@@ -13,6 +13,7 @@ const FIRST: &[&str] = &[
     "custody init",
     "custody audit record < events.jsonl",
     "custody audit checkpoint -o january.checkpoint",
+    "custody audit erase --subject customer:4712 --reason 'request of 2026-11-21' -o erasures",
     "custody seal create bin -o bin.seal.json",
     "custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe",
 ];
@@ -99,16 +100,30 @@ fn stage() -> Option<Home> {
     let built = build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").output().ok()?;
     assert!(built.status.success(), "{}", text(&built.stderr));
     std::fs::copy(&program, stage.folder().join("payments")).unwrap();
-    let events = (0..3).map(|n| event(&id(n)) + "\n").collect::<String>();
-    let named = event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10");
+    // A telephone number for each, of one customer, and of another in the last.
+    let of = |event: String, customer: &str| {
+        event.replace(
+            "\"ctx\":{",
+            &format!("\"ctx\":{{\"phone\":\"13812341234\",\"customer\":\"{customer}\","),
+        )
+    };
+    let events = (0..3).map(|n| of(event(&id(n)), "4711") + "\n").collect::<String>();
+    let named = of(event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10"), "4712");
     stage.write("events.jsonl", format!("{events}{named}\n"));
     let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
     stage.write("two-of-us.toml", policy);
+    let rules = "version = 1\n[[rule]]\nname = \"logins\"\ncount = \"AUTH.LOGIN.FAIL\"\nthreshold = 10\n";
+    stage.write("alerts.toml", rules);
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
     for name in ["go1.27.3.linux-amd64.tar.gz", "go.zip"] {
         stage.write(name, support::go::release());
     }
     stage.run(&["init"], 0);
+    stage.write(
+        "home/redaction.toml",
+        "version = 1\npolicy = 1\n[[rule]]\nname = \"phone\"\nfields = [\"ctx.phone\"]\n\
+         subject = \"customer=ctx.customer\"\naction = \"sm4-gcm\"\n",
+    );
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     stage.write("app.exe", support::pe::program(2));
     support::pe::authority(stage.folder());

@@ -317,6 +317,8 @@ fn the_examples_of_the_help_run() {
     let home = home();
     home.write("work/bin/tool", "x");
     home.run(&["key", "new", "release-2026"], 0);
+    let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
+    home.write("work/two-of-us.toml", policy);
     let prepare = "tar -cf release.zip bin && cp ../home/keys/default.pub.pem build.pub.pem";
     let work = home.folder().join("work");
     assert!(Command::new("sh").args(["-ec", prepare]).current_dir(&work).status().unwrap().success());
@@ -326,7 +328,7 @@ fn the_examples_of_the_help_run() {
     );
     let path = path.unwrap();
     let mut ran = 0;
-    for verb in ["create", "verify"] {
+    for verb in ["create", "sign", "verify"] {
         let help = text(&home.run(&["seal", verb, "--help"], 0).stdout);
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("$ ")) {
             let mut shell = Command::new("sh");

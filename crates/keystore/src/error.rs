@@ -73,6 +73,20 @@ pub enum KeystoreError {
     /// The signing crate refused.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// A wrapped key does not open: another key closed it, or its bytes were changed.
+    #[error("what was closed under {} (epoch {epoch}) does not open", place)]
+    Wrapped {
+        /// Where the key-encryption key is.
+        place: String,
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// The operating system has no randomness to give.
+    #[error("no randomness from the operating system: {why}")]
+    Randomness {
+        /// Its answer.
+        why: String,
+    },
     /// The file system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -108,7 +122,10 @@ impl KeystoreError {
             }
             Self::Revoked { .. } => Some("make a new key with `custody key new`".into()),
             Self::Policy { .. } => Some("docs/formats/trust-policy.md says what a policy may hold".into()),
-            Self::Malformed { .. } | Self::Signing(_) | Self::Io { .. } => None,
+            Self::Wrapped { .. } => {
+                Some("put the vault and its key-encryption key of the same day together".into())
+            }
+            _ => None,
         }
     }
 

@@ -17,3 +17,11 @@ pub fn file_names(data: &[u8]) {
         assert!(!name.as_str().contains(['/', '\\']));
     }
 }
+
+/// A file in the place of a key-encryption key: refused, or one whose epochs are in order.
+pub fn kek_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if crate::kek::is_kek_file(text) {
+        assert!(text.starts_with("custody-kek 1"));
+    }
+}

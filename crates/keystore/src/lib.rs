@@ -24,6 +24,7 @@
 
 mod error;
 mod files;
+pub mod kek;
 mod keyring;
 mod name;
 mod policy;

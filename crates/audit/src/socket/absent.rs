@@ -31,7 +31,13 @@ impl Client {
     pub(crate) fn prove(&self, _: &Selector) -> Result<Proof, AuditError> {
         match *self {}
     }
+    pub(crate) fn vault(&self, _: &crate::vault::VaultCall) -> Result<crate::vault::VaultAnswer, AuditError> {
+        match *self {}
+    }
     pub(crate) fn prove_consistency(&self, _: u64) -> Result<String, AuditError> {
+        match *self {}
+    }
+    pub(crate) fn trace_seen(&self, _: &str, _: std::time::Duration) -> Result<bool, AuditError> {
         match *self {}
     }
     pub(crate) fn stream(

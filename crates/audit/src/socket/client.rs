@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use event::MAX_OFFERED;
 
@@ -19,6 +20,7 @@ use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::vault::{VaultAnswer, VaultCall};
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
 const MAX_WAITING: usize = 64;
@@ -113,6 +115,21 @@ impl Client {
         self.note(&Request::Consistency { old })
     }
 
+    pub(crate) fn vault(&self, call: &VaultCall) -> Result<VaultAnswer, AuditError> {
+        match self.ask(&Request::Vault { ask: Box::new(call.clone()) })? {
+            Reply::Vault(answer) => Ok(*answer),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub(crate) fn trace_seen(&self, id: &str, within: Duration) -> Result<bool, AuditError> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        match self.ask(&Request::TraceSeen { id: id.to_owned(), within_ms })? {
+            Reply::Trace { seen } => Ok(seen),
+            other => Err(unexpected(other)),
+        }
+    }
+
     fn note(&self, request: &Request) -> Result<String, AuditError> {
         match self.ask(request)? {
             Reply::Note(note) => Ok(note),
@@ -177,7 +194,7 @@ fn within_frame(event: &[u8]) -> &[u8] {
     &event[..event.len().min(MAX_OFFERED + 1)]
 }
 
-fn unexpected(reply: Reply) -> AuditError {
+pub(crate) fn unexpected(reply: Reply) -> AuditError {
     match reply {
         Reply::Error { kind, message } => AuditError::Remote { kind, message },
         _ => AuditError::protocol("the reply is not one to the request"),
@@ -185,7 +202,7 @@ fn unexpected(reply: Reply) -> AuditError {
 }
 
 /// A connection to whoever serves the home; nothing when nobody does.
-fn dial(home: &Path) -> Result<Option<UnixStream>, AuditError> {
+pub(crate) fn dial(home: &Path) -> Result<Option<UnixStream>, AuditError> {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     let fail = |e| AuditError::io("connect to", &home.join(SOCKET), e);
     let folder = match Folder::open(home) {
@@ -200,10 +217,10 @@ fn dial(home: &Path) -> Result<Option<UnixStream>, AuditError> {
 }
 
 /// How long an owner may take to say who it is.
-const GREETING: std::time::Duration = std::time::Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(2);
 
 /// Both ends say who they are; nothing when the owner is just leaving.
-fn greet(stream: &UnixStream) -> Result<Option<BufReader<UnixStream>>, AuditError> {
+pub(crate) fn greet(stream: &UnixStream) -> Result<Option<BufReader<UnixStream>>, AuditError> {
     let Ok(input) = stream.try_clone() else { return Ok(None) };
     // The kernel accepts for an owner that is stopped; the caller's patience decides how often to ask again.
     let bounded = |time| stream.set_read_timeout(time).is_ok();

@@ -3,7 +3,9 @@
 pub(crate) mod wire;
 
 #[cfg(unix)]
-mod client;
+pub(crate) mod client;
+#[cfg(unix)]
+pub(crate) mod ears;
 #[cfg(unix)]
 mod path;
 #[cfg(unix)]

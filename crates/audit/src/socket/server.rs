@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::SOCKET;
+use super::ears::{Ears, Input};
 use super::path::Folder;
 use super::wire::{
     Hello, MAX_BATCH, MAX_BATCH_BYTES, MAX_REQUEST, Reply, Request, read_frame, read_message, write_bytes,
@@ -181,8 +182,24 @@ enum Job {
 
 fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {
     let peer = Peer::of(stream).map_err(|_| AuditError::Gone)?;
-    let mut input = BufReader::with_capacity(64 * 1024, stream);
+    let mut input = BufReader::with_capacity(64 * 1024, Ears::new(stream));
     greet(stream, &mut input)?;
+    let first = match read_message(&mut input, MAX_REQUEST) {
+        Err(AuditError::Gone) => return Ok(()),
+        Err(error) => {
+            let _ = write_message(&mut &*stream, &failure(&error)); // the peer may be gone
+            return Err(error);
+        }
+        Ok(request) => request,
+    };
+    let file = input.get_mut().deaf();
+    if let Request::Ring { .. } | Request::RingOffer { .. } = &first {
+        let served = crate::ring::serve(&state.owner, stream, &mut input, &peer, &first, file);
+        if let Err(error) = &served {
+            let _ = write_message(&mut &*stream, &failure(error)); // as above
+        }
+        return served;
+    }
     let (jobs, todo) = sync_channel(IN_FLIGHT);
     let leaving = Arc::new(AtomicBool::new(false));
     let output = stream.try_clone().map_err(|_| AuditError::Gone)?;
@@ -192,7 +209,7 @@ fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {
         let _ = output.shutdown(Shutdown::Both); // and it is told that nobody else does
     });
     let answering = answering.map_err(|_| AuditError::Gone)?;
-    let ended = serve(&mut input, &state.owner, &peer, &jobs);
+    let ended = serve(first, &mut input, &state.owner, &peer, &jobs);
     leaving.store(true, Ordering::SeqCst);
     if let Err(error @ AuditError::Protocol { .. }) = &ended {
         let _ = jobs.send(Job::Reply(failure(error))); // the answering thread ended first
@@ -203,7 +220,7 @@ fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {
 }
 
 /// Both ends say who they are; another version is told so and turned away.
-fn greet(stream: &UnixStream, input: &mut BufReader<&UnixStream>) -> Result<(), AuditError> {
+fn greet(stream: &UnixStream, input: &mut Input<'_>) -> Result<(), AuditError> {
     let _ = stream.set_read_timeout(Some(HELLO_TIME)); // without one, the peer merely may take longer
     let hello: Result<Hello, AuditError> = read_message(input, 1024);
     let wrong = match hello {
@@ -218,23 +235,22 @@ fn greet(stream: &UnixStream, input: &mut BufReader<&UnixStream>) -> Result<(), 
 }
 
 fn failure(error: &AuditError) -> Reply {
-    let kind = match error {
-        AuditError::Protocol { .. } => crate::ErrorKind::Request,
-        other => other.kind(),
-    };
+    let kind = error.told_kind();
     Reply::Error { kind, message: error.full_message() }
 }
 
 /// Reads requests until the peer leaves or breaks the protocol.
 fn serve(
-    input: &mut BufReader<&UnixStream>,
+    first: Request,
+    input: &mut Input<'_>,
     owner: &Owner,
     peer: &Peer,
     jobs: &SyncSender<Job>,
 ) -> Result<(), AuditError> {
     let told = |result: Result<Reply, AuditError>| Job::Reply(result.unwrap_or_else(|e| failure(&e)));
+    let mut next = Some(first);
     loop {
-        let request = match read_message(input, MAX_REQUEST) {
+        let request = match next.take().map_or_else(|| read_message(input, MAX_REQUEST), Ok) {
             Err(AuditError::Gone) => return Ok(()),
             request => request?,
         };
@@ -247,13 +263,23 @@ fn serve(
             Request::Checkpoint {} => told(owner.checkpoint().map(Reply::Note)),
             Request::Prove { selector } => told(owner.prove(&selector).map(Reply::Proof)),
             Request::Consistency { old } => told(owner.prove_consistency(old).map(Reply::Note)),
+            Request::Vault { ask } => {
+                told(owner.vault_call(*ask, peer).map(|answer| Reply::Vault(Box::new(answer))))
+            }
             Request::Query { filter, follow } => Job::Stream(filter, follow),
+            Request::TraceSeen { id, within_ms } => {
+                let seen = owner.trace_seen(&id, Duration::from_millis(within_ms));
+                told(seen.map(|seen| Reply::Trace { seen }))
+            }
+            Request::Ring { .. } | Request::RingOffer { .. } => {
+                return Err(AuditError::protocol("a ring is asked for first, or not at all"));
+            }
         };
         jobs.send(job).map_err(|_| AuditError::Gone)?;
     }
 }
 
-fn read_batch(input: &mut BufReader<&UnixStream>, count: usize) -> Result<Vec<Vec<u8>>, AuditError> {
+fn read_batch(input: &mut Input<'_>, count: usize) -> Result<Vec<Vec<u8>>, AuditError> {
     if count == 0 || count > MAX_BATCH {
         return Err(AuditError::protocol(format!("a batch has 1 to {MAX_BATCH} events")));
     }

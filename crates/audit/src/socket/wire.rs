@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::pending::{Receipt, Verdict};
 use crate::proof::{Selector, Status};
 use crate::query::Filter;
+use crate::vault::{VaultAnswer, VaultCall};
 use crate::{AuditError, ErrorKind};
 
 /// Version of the protocol; the other end must have the same.
@@ -58,6 +59,24 @@ pub(crate) enum Request {
         filter: Box<Filter>,
         follow: bool,
     },
+    Vault {
+        ask: Box<VaultCall>,
+    },
+    /// Whether an event of this trace came in lately.
+    TraceSeen {
+        id: String,
+        within_ms: u64,
+    },
+    /// A new ring; the connection is the ring's from then on. First request only.
+    Ring {
+        capacity: u64,
+        /// Whether refusals are told.
+        refusals: bool,
+    },
+    /// The ring whose memory comes with this request. First request only.
+    RingOffer {
+        refusals: bool,
+    },
 }
 
 /// What the owner answers.
@@ -73,6 +92,7 @@ pub(crate) enum Reply {
     Status(Status),
     Note(String),
     Proof(crate::proof::Proof),
+    Vault(Box<VaultAnswer>),
     /// The stored event at this index is the next frame.
     Entry {
         index: u64,
@@ -81,6 +101,20 @@ pub(crate) enum Reply {
     Idle,
     /// Nothing more at all.
     End,
+    Trace {
+        seen: bool,
+    },
+    /// The ring is served; the memory of a new one comes with this reply.
+    Ring {
+        capacity: u64,
+    },
+    /// The record of the ring that ends at this position was refused.
+    Refused {
+        position: u64,
+        /// Refusals of this ring so far, this one included.
+        total: u64,
+        faults: Vec<Fault>,
+    },
 }
 
 /// A verdict: a receipt, or faults.

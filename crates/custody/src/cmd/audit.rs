@@ -1,11 +1,21 @@
 //! `custody audit`: the ledger on the command line.
 
+mod alerts;
 mod bench;
 mod catalogue;
+mod certificate;
+mod disclose;
+mod erase;
+mod gaps;
+mod hold;
+mod keys;
 mod lines;
 mod prove;
 mod query;
 mod record;
+mod redact;
+mod reveal;
+mod subject;
 mod tail;
 mod verify;
 
@@ -41,9 +51,29 @@ enum Verb {
     /// Publish a checkpoint over everything recorded, and print it
     #[command(after_help = prove::CHECKPOINT_HELP)]
     Checkpoint(prove::CheckpointArgs),
+    /// Show when logging was not alive, or its clock was set
+    #[command(after_help = gaps::HELP)]
+    Gaps(gaps::GapsArgs),
+    /// Rules of alerts
+    Alerts(alerts::AlertsArgs),
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
+    /// Say what the redaction policy does to an event
+    #[command(after_help = redact::HELP)]
+    Redact(redact::RedactArgs),
+    /// Destroy the keys of a data subject, and certify it
+    #[command(after_help = erase::HELP)]
+    Erase(erase::EraseArgs),
+    /// Say who must not be erased
+    #[command(after_help = hold::HELP)]
+    Hold(hold::HoldArgs),
+    /// Open one sealed field to an auditor, with its proof
+    #[command(after_help = disclose::HELP)]
+    Disclose(disclose::DiscloseArgs),
+    /// Keep the vault of personal keys
+    #[command(after_help = keys::HELP)]
+    Keys(keys::KeysArgs),
     /// Measure how fast events are acknowledged here
     #[command(after_help = bench::HELP)]
     Bench(bench::BenchArgs),
@@ -58,7 +88,14 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Verify(args) => verify::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
+        Verb::Gaps(args) => gaps::run(&args, context),
+        Verb::Alerts(args) => alerts::run(args, context),
         Verb::Catalogue => catalogue::run(context),
+        Verb::Redact(args) => redact::run(&args, context),
+        Verb::Erase(args) => erase::run(&args, context),
+        Verb::Hold(args) => hold::run(args, context),
+        Verb::Disclose(args) => disclose::run(&args, context),
+        Verb::Keys(args) => keys::run(args, context),
         Verb::Bench(args) => bench::run(&args, context),
     }
 }

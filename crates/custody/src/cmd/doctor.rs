@@ -73,6 +73,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
     let mut checks = vec![platform(), home(context)];
     if context.home.existing().is_ok() {
         checks.extend([configuration(context), log_key(context), checkpoint(context)]);
+        checks.extend([redaction(context), vault(context)]);
     }
     checks.extend([disk(context), start(), descendants(), go(&args.go), clock()]);
     if context.output.json {
@@ -154,6 +155,39 @@ fn checkpoint(context: &Context) -> Check {
             Check::ok("checkpoint", format!("{size} events, signed by the log key"))
         }
         Err(error) => Check::missing("checkpoint", format!("{error:#}"), "custody audit verify"),
+    }
+}
+
+fn redaction(context: &Context) -> Check {
+    match audit::redact::load(context.home.path()) {
+        Ok(Some(policy)) => Check::ok("redaction", format!("policy {}", policy.version())),
+        Ok(None) => Check::warn(
+            "redaction",
+            "no policy: personal fields are stored as they come, and cannot be erased",
+            format!("custody audit redact --template > {}/redaction.toml", context.home.path().display()),
+        ),
+        Err(error) => Check::missing("redaction", error.to_string(), "mend the file"),
+    }
+}
+
+/// Looks at files only: the owner may be at work.
+fn vault(context: &Context) -> Check {
+    match audit::vault::kek_place(context.home.path()) {
+        Ok(place) if !place.exists => Check::ok("personal keys", "none yet: nothing was ever sealed here"),
+        Ok(place) if place.token => Check::ok("personal keys", place.place),
+        Ok(place) => Check::warn(
+            "personal keys",
+            format!(
+                "the key-encryption key is a {}: whoever copies that and the vault opens it",
+                place.place
+            ),
+            "for real use keep it in a PKCS #11 token, or at least on another disk (`vault.toml`)",
+        ),
+        Err(error) => Check::missing(
+            "personal keys",
+            format!("{:#}", anyhow::Error::from(error)),
+            "put the key-encryption key back: without it nothing is sealed or opened",
+        ),
     }
 }
 

@@ -16,7 +16,8 @@ Examples:\n  $ custody audit query --act AUTH. --since 2026-11-01T00:00:00Z\n  \
 $ custody audit query --subject user=10086 --severity WARN --reverse --limit 10\n  \
 $ custody audit query --obj table=users --text 192.168.3.5\n  \
 $ custody audit query --act AUDIT.READ --obj filter.sub.user=10086\n  \
-$ custody audit query --json | head -n 1";
+$ custody audit query --json | head -n 1\n  \
+$ custody audit query --subject user=10086 --reveal --reason 'case 2026-77'";
 
 /// Which events.
 #[derive(Args)]
@@ -61,6 +62,12 @@ pub(crate) struct QueryArgs {
     /// The newest first
     #[arg(long)]
     reverse: bool,
+    /// Open sealed values; the ledger says who did, and why
+    #[arg(long, requires = "reason")]
+    reveal: bool,
+    /// With --reveal: why
+    #[arg(long, requires = "reveal")]
+    reason: Option<String>,
     #[command(flatten)]
     lines: LineArgs,
 }
@@ -95,6 +102,9 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Outcome {
         ..args.filter.filter()
     };
     filter.check().map_err(failure)?;
+    if let Some(reason) = &args.reason {
+        return super::reveal::run(&filter, reason, &args.lines, context);
+    }
     let mut page = Page::new(context, &args.lines);
     let mut sink = |found: Found| page.add(&found);
     match audit::open(context.home.existing()?.path()) {

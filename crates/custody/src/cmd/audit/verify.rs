@@ -14,7 +14,8 @@ use crate::recorder::failure;
 pub(crate) const HELP: &str = "\
 Reads the files only: every entry and tile of both trees (SHA-256 and SM3) against the signed checkpoint, and every\n\
 entry against the schema of events. Needs no owner and does not disturb one. Exit code 1 when anything differs.\n\n\
-Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint";
+Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint\n  \
+$ custody audit verify --certificate erasures/*.erasure.json --key log.vkey";
 
 /// Arguments of `custody audit verify`.
 #[derive(Args)]
@@ -22,6 +23,15 @@ pub(crate) struct VerifyArgs {
     /// An earlier checkpoint of this ledger, which it must extend
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Check a certificate of erasure instead, offline
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    certificate: Option<PathBuf>,
+    /// With --certificate: the file with the log's public key (a copy of keys/log.vkey); the home's own when absent
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// With --certificate: its signer's public key, PEM; the keys that the home trusts when absent
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    signer: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -38,6 +48,10 @@ struct Shown {
 
 /// Verifies, prints what was found, and ends with 1 when it does not hold.
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
+    if let Some(certificate) = &args.certificate {
+        let (key, signer) = (args.key.as_deref(), args.signer.as_deref());
+        return super::certificate::verify(certificate, key, signer, context);
+    }
     let home = context.home.existing()?.path();
     let earlier = args.checkpoint.as_deref().map(super::prove::read_text).transpose()?;
     let bar = context.output.count_bar(None, "verifying");
@@ -69,6 +83,7 @@ fn shown(found: &Verification) -> Shown {
     let checkpoint = found.log.checkpoint.as_ref().map(|signed| &signed.checkpoint);
     let mut damage: Vec<String> = found.log.damage.iter().map(ToString::to_string).collect();
     damage.extend(found.not_events.iter().map(|(index, why)| format!("entry {index}: {why}")));
+    damage.extend(found.vault.clone());
     Shown {
         holds: found.holds(),
         origin: checkpoint.map(|checkpoint| checkpoint.origin.clone()),
@@ -77,7 +92,7 @@ fn shown(found: &Verification) -> Shown {
         sm3_root: checkpoint.and_then(|checkpoint| checkpoint.sm3_root).map(hex::encode),
         unpublished: found.log.unpublished,
         damage,
-        damage_count: found.log.damage_count + found.not_events_count,
+        damage_count: found.log.damage_count + found.not_events_count + u64::from(found.vault.is_some()),
     }
 }
 

@@ -70,6 +70,11 @@ fn operate(stage: &Stage) -> anyhow::Result<()> {
     let answer = service.request("POST", "/pay", r#"{"from":"alice","to":"bob","amount":125000}"#)?;
     stage.show(&format!("POST /pay                     → {answer}"))?;
     stage.say(
+        "That answer came after the payment's event was on disk: the service records through the SDK.",
+    )?;
+    let answer = service.request("GET", "/debug/pprof/", "")?;
+    stage.show(&format!("GET /debug/pprof/             → {answer}"))?;
+    stage.say(
         "An event of the application goes into the same ledger; the receipt means that it is on disk.",
     )?;
     stage.custody_with_input(&["audit", "record"], service::EVENT, Expect::Holds)?;

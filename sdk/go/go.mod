@@ -1,0 +1,3 @@
+module custody.example/sdk
+
+go 1.21
