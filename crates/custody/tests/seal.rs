@@ -338,7 +338,7 @@ fn the_examples_of_the_help_run() {
             ran += 1;
         }
     }
-    assert_eq!(ran, 5);
+    assert_eq!(ran, 8);
 }
 
 #[test]
