@@ -128,6 +128,8 @@ fn stage() -> Option<Home> {
     let events = (0..3).map(|n| of(event(&id(n)), "4711") + "\n").collect::<String>();
     let named = of(event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10"), "4712");
     stage.write("events.jsonl", format!("{events}{named}\n"));
+    let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
+    stage.write("two-of-us.toml", policy);
     let rules = "version = 1\n[[rule]]\nname = \"logins\"\ncount = \"AUTH.LOGIN.FAIL\"\nthreshold = 10\n";
     stage.write("alerts.toml", rules);
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));

@@ -317,6 +317,8 @@ fn the_examples_of_the_help_run() {
     let home = home();
     home.write("work/bin/tool", "x");
     home.run(&["key", "new", "release-2026"], 0);
+    let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
+    home.write("work/two-of-us.toml", policy);
     let prepare = "tar -cf release.zip bin && cp ../home/keys/default.pub.pem build.pub.pem";
     let work = home.folder().join("work");
     assert!(Command::new("sh").args(["-ec", prepare]).current_dir(&work).status().unwrap().success());
@@ -326,7 +328,7 @@ fn the_examples_of_the_help_run() {
     );
     let path = path.unwrap();
     let mut ran = 0;
-    for verb in ["create", "verify"] {
+    for verb in ["create", "sign", "verify"] {
         let help = text(&home.run(&["seal", verb, "--help"], 0).stdout);
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("$ ")) {
             let mut shell = Command::new("sh");
@@ -336,7 +338,7 @@ fn the_examples_of_the_help_run() {
             ran += 1;
         }
     }
-    assert_eq!(ran, 5);
+    assert_eq!(ran, 8);
 }
 
 #[test]
@@ -357,4 +359,63 @@ fn another_kind_of_artefact_in_its_place_is_a_finding() {
     assert!(error.contains("sealed as file, found as directory"), "{error}");
     let facts = text(&home.run(&["audit", "query", "--act", "SEAL.MISMATCH"], 0).stdout);
     assert!(facts.contains("found=sealed as directory, found as file"), "{facts}");
+}
+
+/// Three keys of three algorithms; a policy asks for two of them.
+#[test]
+fn several_keys_sign_and_a_policy_counts_them() {
+    let home = home();
+    for (name, algorithm) in [("build", "sm2"), ("audit", "ecdsa-p256"), ("other", "ed25519")] {
+        let made = home.run(&["--json", "key", "new", name, "--algorithm", algorithm], 0);
+        assert!(text(&made.stdout).contains("KEY.CREATED"));
+    }
+    home.write("both.toml", "version = 1\n[[require]]\nkeys = ['build', 'audit']\nthreshold = 'all'\n");
+    home.write("national.toml", "version = 1\n[[require]]\nalgorithms = ['sm2-sm3']\n");
+    let policy = |name: &str, code| {
+        home.run(&["seal", "verify", "app", "--seal", "app.seal.json", "--trust", name], code)
+    };
+    home.run(&["seal", "create", "app", "-o", "app.seal.json", "--key", "other"], 0);
+    policy("national.toml", 1);
+    assert!(text(&policy("both.toml", 1).stderr).contains("signatures by build, audit: 0 of 2"));
+    home.run(&["seal", "sign", "app.seal.json", "--key", "build"], 0);
+    policy("national.toml", 0);
+    assert!(text(&policy("both.toml", 1).stderr).contains("1 of 2"));
+    home.run(&["seal", "sign", "app.seal.json", "--key", "audit"], 0);
+    policy("both.toml", 0);
+    let report = verify(&home, 0);
+    let names: Vec<_> = report["signed_by"].as_array().unwrap().iter().map(|s| s["name"].clone()).collect();
+    assert_eq!(names, ["other", "build", "audit"]);
+    // A key signs once, and not after strangers.
+    home.run(&["seal", "sign", "app.seal.json", "--key", "audit"], 2);
+    let stranger = Home::new();
+    stranger.write("app.seal.json", fs::read(home.folder().join("app.seal.json")).unwrap());
+    assert!(text(&stranger.run(&["seal", "sign", "app.seal.json"], 1).stderr).contains("not trusted here"));
+    // Every signature is a fact.
+    let events = text(&home.run(&["--json", "audit", "query", "--act", "SEAL.SIGNED"], 0).stdout);
+    assert_eq!(events.lines().count(), 2, "{events}");
+}
+
+#[test]
+fn create_takes_several_keys_and_verifies_elsewhere_by_a_policy_alone() {
+    let home = home();
+    home.run(&["key", "new", "national", "--algorithm", "sm2"], 0);
+    home.run(&["seal", "create", "app", "-o", "app.seal.json", "--key", "default", "--key", "national"], 0);
+    home.run(&["seal", "create", "app", "-o", "x.json", "--key", "default", "--key", "default"], 2);
+    let auditor = Home::new();
+    auditor.write("app.seal.json", fs::read(home.folder().join("app.seal.json")).unwrap());
+    for name in ["default", "national"] {
+        let pem = home.run(&["key", "show", name, "--pem"], 0).stdout;
+        auditor.write(&format!("trust/{name}.pem"), pem);
+    }
+    // The auditor has a key `default` too: the policy means its own.
+    let policy = "version = 1\n[keys]\ndefault = 'default.pem'\nnational = 'national.pem'\n\
+                  [[require]]\nkeys = ['default', 'national']\nthreshold = 2\n";
+    auditor.write("trust/policy.toml", policy);
+    let app = home.folder().join("app").display().to_string();
+    let arguments = ["seal", "verify", &app, "--seal", "app.seal.json", "--trust", "trust/policy.toml"];
+    auditor.run(&arguments, 0);
+    auditor.write("trust/policy.toml", "version = 1\n[[require]]\nthreshold = 0\n");
+    auditor.run(&arguments, 2);
+    auditor.write("trust/policy.toml", policy.replace("'national.pem'", "'default.pem'"));
+    auditor.run(&arguments, 1);
 }

@@ -20,6 +20,8 @@ extern crate alloc;
 
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hmac;
 mod lanes;
 pub mod sm2;
@@ -29,7 +31,7 @@ mod sm4;
 pub use hmac::HmacSm3;
 pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad};
 pub use sm3::Sm3;
-pub use sm4::{Sm4, Sm4Gcm, Sm4GcmError};
+pub use sm4::{Sm4, Sm4CbcError, Sm4Gcm, Sm4GcmError};
 
 use sha2::Digest as _;
 
@@ -85,3 +87,5 @@ impl Dual {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;

@@ -51,4 +51,4 @@ const CURVE: [u8; 128] = {
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

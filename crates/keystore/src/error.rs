@@ -97,6 +97,12 @@ pub enum KeystoreError {
         /// The key.
         key: String,
     },
+    /// The text is not a trust policy.
+    #[error("the trust policy cannot be used: {why}")]
+    Policy {
+        /// The rule that it breaks.
+        why: String,
+    },
     /// The signing crate refused.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -148,6 +154,7 @@ impl KeystoreError {
                 Some(format!("find out who wrote {} before signing with this key", public.display()))
             }
             Self::Revoked { .. } => Some("make a new key with `custody key new`".into()),
+            Self::Policy { .. } => Some("docs/formats/trust-policy.md says what a policy may hold".into()),
             Self::Wrapped { .. } => {
                 Some("put the vault and its key-encryption key of the same day together".into())
             }

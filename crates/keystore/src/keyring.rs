@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use signing::{Ed25519Signer, Ed25519Verifier, KeyId, Signer as _, Verifier};
+use signing::{Algorithm, KeyId, PublicKey, Signer, Verifier};
 
 use crate::name::is_key_id;
 use crate::{KeyName, Keystore, KeystoreError, LOG_KEY, Revocation, Rotation, TrustStore, TrustedKey};
@@ -56,7 +56,7 @@ pub struct RingKey {
     /// When it was made (own) or trusted (imported).
     pub since: Option<Timestamp>,
     /// The key.
-    pub verifier: Ed25519Verifier,
+    pub verifier: PublicKey,
 }
 
 impl RingKey {
@@ -103,9 +103,9 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keystore::create`].
-    pub fn create(&self, name: &str) -> Result<RingKey, KeystoreError> {
+    pub fn create(&self, name: &str, algorithm: Algorithm) -> Result<RingKey, KeystoreError> {
         self.check_new(name)?;
-        let signer = self.own.create(name)?;
+        let signer = self.own.create(name, algorithm)?;
         self.named(name, Origin::Own, &signer.key_id())
     }
 
@@ -113,7 +113,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`TrustStore::trust`].
-    pub fn trust(&self, name: &str, verifier: &Ed25519Verifier) -> Result<TrustedKey, KeystoreError> {
+    pub fn trust(&self, name: &str, verifier: &PublicKey) -> Result<TrustedKey, KeystoreError> {
         self.check_trust(name, verifier)?;
         self.trust.trust(name, verifier)
     }
@@ -122,7 +122,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keyring::trust`].
-    pub fn check_trust(&self, name: &str, verifier: &Ed25519Verifier) -> Result<(), KeystoreError> {
+    pub fn check_trust(&self, name: &str, verifier: &PublicKey) -> Result<(), KeystoreError> {
         self.refuse_name(name, Origin::Own)?;
         let id = verifier.key_id();
         if let Some(own) = self.keys()?.into_iter().find(|k| k.origin == Origin::Own && k.key_id == id) {
@@ -135,7 +135,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keystore::signer`], and [`KeystoreError::Revoked`].
-    pub fn signer(&self, name: &str) -> Result<Ed25519Signer, KeystoreError> {
+    pub fn signer(&self, name: &str) -> Result<Box<dyn Signer>, KeystoreError> {
         let signer = self.own.signer(name)?;
         self.trust.refuse_revoked(&signer.key_id())?;
         Ok(signer)

@@ -31,6 +31,7 @@ mod name;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod pkcs12;
+mod policy;
 mod store;
 mod trust;
 
@@ -40,6 +41,7 @@ pub mod fuzzing;
 pub use error::KeystoreError;
 pub use keyring::{Keyring, Origin, RingKey, Status};
 pub use name::KeyName;
+pub use policy::{MAX_POLICY, Policy, Signed, Unmet};
 pub use store::{Keystore, OwnKey, RetiredKey, Rotation};
 pub use trust::{Revocation, TrustStore, TrustedKey, read_public_key};
 

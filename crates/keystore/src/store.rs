@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use signing::{Algorithm, Ed25519Signer, Ed25519Verifier, KeyId, Signer as _, Verifier as _};
+use signing::{Algorithm, KeyId, PublicKey, Signer, Verifier as _, keys};
 
 use crate::files::{self, Access, Existing};
 use crate::{KeyName, KeystoreError};
@@ -32,7 +32,7 @@ pub struct OwnKey {
     /// When it was made; `None` when nothing beside the key says so.
     pub created: Option<Timestamp>,
     /// Its public half.
-    pub verifier: Ed25519Verifier,
+    pub verifier: PublicKey,
 }
 
 /// A key that was rotated away. It verifies, and cannot sign: its private half is gone.
@@ -47,7 +47,7 @@ pub struct RetiredKey {
     /// When it was rotated away.
     pub retired: Option<Timestamp>,
     /// Its public half.
-    pub verifier: Ed25519Verifier,
+    pub verifier: PublicKey,
 }
 
 /// What a rotation did.
@@ -80,18 +80,18 @@ impl Keystore {
         Self { dir: dir.into() }
     }
 
-    /// Makes a new Ed25519 key.
+    /// Makes a new key.
     ///
     /// # Errors
-    /// [`KeystoreError::Exists`] when there is a key of that name, and what the file system says.
-    pub fn create(&self, name: &str) -> Result<Ed25519Signer, KeystoreError> {
+    /// [`KeystoreError::Exists`] when there is a key of that name, [`KeystoreError::Signing`] for an algorithm whose
+    /// keys are not made here, and what the file system says.
+    pub fn create(&self, name: &str, algorithm: Algorithm) -> Result<Box<dyn Signer>, KeystoreError> {
         let name = KeyName::new(name)?;
         self.check_new(&name)?;
+        let (signer, pem) = keys::generate(algorithm)?;
         files::make_private_dir(&self.dir)?;
-        let signer = Ed25519Signer::generate()?;
-        let pem = signer.to_pkcs8_pem()?;
         files::write(&self.private_file(&name), pem.as_bytes(), Access::Owner, Existing::Refuse)?;
-        self.write_public(&name, &signer.verifier(), Timestamp::now())?;
+        self.write_public(&name, &PublicKey::of(signer.as_ref())?, Timestamp::now())?;
         Ok(signer)
     }
 
@@ -100,12 +100,12 @@ impl Keystore {
     /// # Errors
     /// [`KeystoreError::NotFound`], [`KeystoreError::ReadableByOthers`], [`KeystoreError::Malformed`], and
     /// [`KeystoreError::HalvesDiffer`] when the public file beside it belongs to another key.
-    pub fn signer(&self, name: &str) -> Result<Ed25519Signer, KeystoreError> {
+    pub fn signer(&self, name: &str) -> Result<Box<dyn Signer>, KeystoreError> {
         let name = KeyName::new(name)?;
         let path = self.private_file(&name);
         let pem = files::read(&path, Access::Owner)?.ok_or_else(|| not_found(&name))?;
-        let signer = Ed25519Signer::from_pkcs8_pem(&pem).map_err(|e| KeystoreError::malformed(&path, e))?;
-        self.reconcile(&name, &signer)?;
+        let signer = keys::signer_from_pem(&pem).map_err(|e| KeystoreError::malformed(&path, e))?;
+        self.reconcile(&name, signer.as_ref())?;
         Ok(signer)
     }
 
@@ -113,7 +113,7 @@ impl Keystore {
     ///
     /// # Errors
     /// [`KeystoreError::NotFound`] and [`KeystoreError::Malformed`].
-    pub fn verifier(&self, name: &str) -> Result<Ed25519Verifier, KeystoreError> {
+    pub fn verifier(&self, name: &str) -> Result<PublicKey, KeystoreError> {
         let name = KeyName::new(name)?;
         read_public(&self.public_file(&name))?.ok_or_else(|| not_found(&name))
     }
@@ -140,7 +140,7 @@ impl Keystore {
         Ok(keys)
     }
 
-    /// Replaces the key by a new one. The old public half stays; the old private half is destroyed.
+    /// Replaces the key by a new one of the same algorithm. The old public half stays; the old private half is destroyed.
     ///
     /// # Errors
     /// As [`Keystore::signer`], and what the file system says.
@@ -148,11 +148,10 @@ impl Keystore {
         let old = self.signer(name)?;
         let name = KeyName::new(name)?;
         let at = Timestamp::now();
-        self.keep_retired(&name, &old, at)?;
-        let new = Ed25519Signer::generate()?;
-        let pem = new.to_pkcs8_pem()?;
+        self.keep_retired(&name, old.as_ref(), at)?;
+        let (new, pem) = keys::generate(old.algorithm())?;
         files::write(&self.private_file(&name), pem.as_bytes(), Access::Owner, Existing::Replace)?;
-        self.write_public(&name, &new.verifier(), at)?;
+        self.write_public(&name, &PublicKey::of(new.as_ref())?, at)?;
         Ok(Rotation { name, old: old.key_id(), new: new.key_id(), at })
     }
 
@@ -177,12 +176,7 @@ impl Keystore {
         self.dir.join(format!("{name}.json"))
     }
 
-    fn write_public(
-        &self,
-        name: &KeyName,
-        key: &Ed25519Verifier,
-        created: Timestamp,
-    ) -> Result<(), KeystoreError> {
+    fn write_public(&self, name: &KeyName, key: &PublicKey, created: Timestamp) -> Result<(), KeystoreError> {
         let pem = key.to_spki_pem()?;
         files::write(&self.public_file(name), pem.as_bytes(), Access::Everyone, Existing::Replace)?;
         let facts =
@@ -190,22 +184,22 @@ impl Keystore {
         files::write_json(&self.facts_file(name), &facts, Existing::Replace)
     }
 
-    fn keep_retired(&self, name: &KeyName, old: &Ed25519Signer, at: Timestamp) -> Result<(), KeystoreError> {
+    fn keep_retired(&self, name: &KeyName, old: &dyn Signer, at: Timestamp) -> Result<(), KeystoreError> {
         let key_id = old.key_id();
         let created = facts_of(&self.facts_file(name), &key_id)?.and_then(|f| f.created);
         let stem = format!("{name}.{}.{}.retired", at.strftime("%Y%m%dT%H%M%SZ"), &key_id.as_str()[..8]);
         let facts = Facts { key_id, algorithm: old.algorithm(), created, retired: Some(at) };
         files::write_json(&self.dir.join(format!("{stem}.json")), &facts, Existing::Replace)?;
-        let pem = old.verifier().to_spki_pem()?;
+        let pem = PublicKey::of(old)?.to_spki_pem()?;
         let path = self.dir.join(format!("{stem}.pub.pem"));
         files::write(&path, pem.as_bytes(), Access::Everyone, Existing::Replace)
     }
 
     /// Finishes what a crash interrupted: a missing public half (creation), or that of a key whose retired copy
     /// is there (rotation). Any other difference is somebody's doing, and is refused.
-    fn reconcile(&self, name: &KeyName, signer: &Ed25519Signer) -> Result<(), KeystoreError> {
+    fn reconcile(&self, name: &KeyName, signer: &dyn Signer) -> Result<(), KeystoreError> {
         let path = self.public_file(name);
-        let wanted = signer.verifier();
+        let wanted = PublicKey::of(signer)?;
         match read_public(&path)? {
             Some(found) if found == wanted => Ok(()),
             Some(found) if !self.is_retired(name, &found)? => {
@@ -215,7 +209,7 @@ impl Keystore {
         }
     }
 
-    fn is_retired(&self, name: &KeyName, key: &Ed25519Verifier) -> Result<bool, KeystoreError> {
+    fn is_retired(&self, name: &KeyName, key: &PublicKey) -> Result<bool, KeystoreError> {
         for file in files::names(&self.dir)? {
             let copy = retired_name(&file).filter(|(owner, _)| owner == name);
             if copy.is_some() && read_public(&self.dir.join(&file))?.as_ref() == Some(key) {
@@ -255,9 +249,9 @@ fn not_found(name: &KeyName) -> KeystoreError {
 }
 
 /// Reads a public key; `None` when there is no such file.
-pub(crate) fn read_public(path: &Path) -> Result<Option<Ed25519Verifier>, KeystoreError> {
+pub(crate) fn read_public(path: &Path) -> Result<Option<PublicKey>, KeystoreError> {
     let Some(pem) = files::read(path, Access::Everyone)? else { return Ok(None) };
-    Ed25519Verifier::from_spki_pem(&pem).map(Some).map_err(|e| KeystoreError::malformed(path, e))
+    PublicKey::from_spki_pem(&pem).map(Some).map_err(|e| KeystoreError::malformed(path, e))
 }
 
 /// `release` of `release.pub.pem`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use signing::{Ed25519Verifier, KeyId, Verifier as _};
+use signing::{KeyId, PublicKey, Verifier as _};
 
 use crate::files::{self, Access, Existing};
 use crate::name::is_key_id;
@@ -30,7 +30,7 @@ pub struct TrustedKey {
     /// Since when we trust it; `None` when nothing beside the key says so.
     pub trusted: Option<Timestamp>,
     /// The key.
-    pub verifier: Ed25519Verifier,
+    pub verifier: PublicKey,
 }
 
 /// A key that is not believed any more.
@@ -65,7 +65,7 @@ impl TrustStore {
     /// # Errors
     /// [`KeystoreError::Exists`] when the name or the key is there already, [`KeystoreError::Revoked`] when the key
     /// was revoked.
-    pub fn trust(&self, name: &str, verifier: &Ed25519Verifier) -> Result<TrustedKey, KeystoreError> {
+    pub fn trust(&self, name: &str, verifier: &PublicKey) -> Result<TrustedKey, KeystoreError> {
         let name = KeyName::new(name)?;
         let key_id = verifier.key_id();
         self.refuse_revoked(&key_id)?;
@@ -205,7 +205,7 @@ impl TrustStore {
 ///
 /// # Errors
 /// [`KeystoreError::NotFound`] and [`KeystoreError::Malformed`].
-pub fn read_public_key(path: &Path) -> Result<Ed25519Verifier, KeystoreError> {
+pub fn read_public_key(path: &Path) -> Result<PublicKey, KeystoreError> {
     read_public(path)?.ok_or_else(|| KeystoreError::NotFound { key: path.display().to_string() })
 }
 

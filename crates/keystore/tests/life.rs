@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use keystore::{Keyring, Keystore, KeystoreError, Status};
-use signing::{Ed25519Signer, Signer as _, Verifier as _};
+use signing::{Algorithm, Ed25519Signer, PublicKey, Signer as _, Verifier as _};
 
 struct House {
     dir: tempfile::TempDir,
@@ -35,7 +35,7 @@ fn files(dir: &Path) -> Vec<String> {
 #[test]
 fn a_new_key_signs_and_nothing_is_left_aside() {
     let house = House::new();
-    let key = house.ring().create("release").unwrap();
+    let key = house.ring().create("release", Algorithm::Ed25519).unwrap();
     let signature = house.ring().signer("release").unwrap().sign(b"seal").unwrap();
     key.verifier.verify(b"seal", &signature).unwrap();
     assert_eq!(house.ring().own().verifier("release").unwrap(), key.verifier);
@@ -45,20 +45,20 @@ fn a_new_key_signs_and_nothing_is_left_aside() {
 #[test]
 fn a_key_is_never_overwritten() {
     let house = House::new();
-    let first = house.ring().create("release").unwrap().key_id;
-    assert!(matches!(house.ring().create("release"), Err(KeystoreError::Exists { .. })));
+    let first = house.ring().create("release", Algorithm::Ed25519).unwrap().key_id;
+    assert!(matches!(house.ring().create("release", Algorithm::Ed25519), Err(KeystoreError::Exists { .. })));
     assert_eq!(house.ring().signer("release").unwrap().key_id(), first);
 
     // Not even when only its private half is there.
     fs::remove_file(house.key_file("release.pub.pem")).unwrap();
-    assert!(matches!(house.ring().create("release"), Err(KeystoreError::Exists { .. })));
+    assert!(matches!(house.ring().create("release", Algorithm::Ed25519), Err(KeystoreError::Exists { .. })));
     assert_eq!(house.ring().signer("release").unwrap().key_id(), first);
 }
 
 #[test]
 fn a_rotated_key_verifies_and_cannot_sign() {
     let house = House::new();
-    let old = house.ring().create("release").unwrap();
+    let old = house.ring().create("release", Algorithm::Ed25519).unwrap();
     let signature = house.ring().signer("release").unwrap().sign(b"old seal").unwrap();
     let rotation = house.ring().rotate("release").unwrap();
     assert_eq!(rotation.old, old.key_id);
@@ -84,7 +84,7 @@ fn a_rotated_key_verifies_and_cannot_sign() {
 fn revocation_beats_trust_whichever_came_first() {
     let house = House::new();
     let theirs = Ed25519Signer::generate().unwrap();
-    house.ring().trust("ci", &theirs.verifier()).unwrap();
+    house.ring().trust("ci", &theirs.verifier().into()).unwrap();
     assert_eq!(house.ring().status(&theirs.key_id()).unwrap(), Status::Active);
     house.ring().revoke("ci", "leaked").unwrap();
     assert!(
@@ -97,13 +97,16 @@ fn revocation_beats_trust_whichever_came_first() {
     // A key that nobody has seen yet, revoked ahead of its arrival.
     let later = Ed25519Signer::generate().unwrap();
     house.ring().revoke(later.key_id().as_str(), "published by its owner as stolen").unwrap();
-    assert!(matches!(house.ring().trust("other", &later.verifier()), Err(KeystoreError::Revoked { .. })));
+    assert!(matches!(
+        house.ring().trust("other", &later.verifier().into()),
+        Err(KeystoreError::Revoked { .. })
+    ));
 }
 
 #[test]
 fn a_revoked_own_key_does_not_sign_until_it_is_rotated() {
     let house = House::new();
-    let old = house.ring().create("release").unwrap().key_id;
+    let old = house.ring().create("release", Algorithm::Ed25519).unwrap().key_id;
     house.ring().revoke("release", "laptop stolen").unwrap();
     assert!(matches!(house.ring().signer("release"), Err(KeystoreError::Revoked { .. })));
     house.ring().rotate("release").unwrap();
@@ -116,7 +119,7 @@ fn a_revoked_own_key_does_not_sign_until_it_is_rotated() {
 #[test]
 fn a_damaged_revocation_still_revokes() {
     let house = House::new();
-    let key = house.ring().create("release").unwrap();
+    let key = house.ring().create("release", Algorithm::Ed25519).unwrap();
     house.ring().revoke("release", "x").unwrap();
     let record = house.dir.path().join("trust/revoked").join(format!("{}.json", key.key_id));
     for damage in ["", "{", "[]", "{\"key_id\":\"no\",\"revoked\":1}"] {
@@ -128,20 +131,20 @@ fn a_damaged_revocation_still_revokes() {
 #[test]
 fn names_and_keys_stay_unambiguous() {
     let house = House::new();
-    let own = house.ring().create("release").unwrap();
-    let theirs = Ed25519Signer::generate().unwrap().verifier();
+    let own = house.ring().create("release", Algorithm::Ed25519).unwrap();
+    let theirs = PublicKey::from(Ed25519Signer::generate().unwrap().verifier());
     assert!(matches!(house.ring().trust("release", &theirs), Err(KeystoreError::Exists { .. })));
     house.ring().trust("ci", &theirs).unwrap();
     assert!(matches!(house.ring().trust("ci2", &theirs), Err(KeystoreError::Exists { .. })));
     assert!(matches!(house.ring().trust("me", &own.verifier), Err(KeystoreError::Exists { .. })));
-    assert!(matches!(house.ring().create("ci"), Err(KeystoreError::Exists { .. })));
+    assert!(matches!(house.ring().create("ci", Algorithm::Ed25519), Err(KeystoreError::Exists { .. })));
     assert!(matches!(house.ring().revoke("nobody", "x"), Err(KeystoreError::NotFound { .. })));
 }
 
 #[test]
 fn an_interrupted_creation_is_finished() {
     let house = House::new();
-    let key = house.ring().create("release").unwrap();
+    let key = house.ring().create("release", Algorithm::Ed25519).unwrap();
     fs::remove_file(house.key_file("release.pub.pem")).unwrap();
     fs::remove_file(house.key_file("release.json")).unwrap();
     house.ring().signer("release").unwrap();
@@ -151,7 +154,7 @@ fn an_interrupted_creation_is_finished() {
 #[test]
 fn an_interrupted_rotation_is_finished() {
     let house = House::new();
-    let old = house.ring().create("release").unwrap();
+    let old = house.ring().create("release", Algorithm::Ed25519).unwrap();
     let (public, facts) = (house.key_file("release.pub.pem"), house.key_file("release.json"));
     let before = (fs::read(&public).unwrap(), fs::read(&facts).unwrap());
     let rotation = house.ring().rotate("release").unwrap();
@@ -165,7 +168,7 @@ fn an_interrupted_rotation_is_finished() {
 #[test]
 fn a_foreign_public_half_is_refused() {
     let house = House::new();
-    house.ring().create("release").unwrap();
+    house.ring().create("release", Algorithm::Ed25519).unwrap();
     let other = Ed25519Signer::generate().unwrap().verifier().to_spki_pem().unwrap();
     fs::write(house.key_file("release.pub.pem"), other).unwrap();
     assert!(matches!(house.ring().signer("release"), Err(KeystoreError::HalvesDiffer { .. })));
@@ -177,7 +180,7 @@ fn a_foreign_public_half_is_refused() {
 fn a_private_key_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let house = House::new();
-    house.ring().create("release").unwrap();
+    house.ring().create("release", Algorithm::Ed25519).unwrap();
     let file = house.key_file("release.pem");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&file), 0o600);
@@ -200,14 +203,17 @@ fn a_folder_that_others_can_write_to_is_refused() {
     let keys = house.dir.path().join("keys");
     fs::create_dir(&keys).unwrap();
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(house.ring().create("release"), Err(KeystoreError::ReadableByOthers { .. })));
+    assert!(matches!(
+        house.ring().create("release", Algorithm::Ed25519),
+        Err(KeystoreError::ReadableByOthers { .. })
+    ));
     assert!(files(&keys).is_empty());
 }
 
 #[test]
 fn files_that_are_no_keys_are_named() {
     let house = House::new();
-    house.ring().create("release").unwrap();
+    house.ring().create("release", Algorithm::Ed25519).unwrap();
     let file = house.key_file("release.pem");
     let secret = fs::read_to_string(&file).unwrap();
     for damage in [String::new(), "x".repeat(70_000), secret.replacen('M', "N", 1), secret[..60].to_owned()] {
@@ -224,8 +230,8 @@ fn files_that_are_no_keys_are_named() {
 #[test]
 fn the_ledgers_own_key_vouches_for_nothing_else() {
     let house = House::new();
-    house.ring().own().create(keystore::LOG_KEY).unwrap();
-    let release = house.ring().create("release").unwrap();
+    house.ring().own().create(keystore::LOG_KEY, Algorithm::Ed25519).unwrap();
+    let release = house.ring().create("release", Algorithm::Ed25519).unwrap();
     let counted: Vec<_> = house.ring().verifiers().unwrap().into_iter().map(|k| k.key_id).collect();
     assert_eq!(counted, [release.key_id]);
 }
@@ -239,4 +245,24 @@ fn opening_touches_nothing() {
     assert!(matches!(store.signer("release"), Err(KeystoreError::NotFound { .. })));
     assert!(matches!(store.verifier("../x"), Err(KeystoreError::Name { .. })));
     assert!(files(house.dir.path()).is_empty());
+}
+
+#[test]
+fn keys_of_every_algorithm_live_side_by_side() {
+    let house = House::new();
+    for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256, Algorithm::Sm2] {
+        let name = algorithm.to_string();
+        let key = house.ring().create(&name, algorithm).unwrap();
+        let signature = house.ring().signer(&name).unwrap().sign(b"seal").unwrap();
+        key.verifier.verify(b"seal", &signature).unwrap();
+        // A rotation keeps the algorithm, and what the old key signed still verifies.
+        let rotation = house.ring().rotate(&name).unwrap();
+        assert_eq!(house.ring().signer(&name).unwrap().algorithm(), algorithm);
+        let keys = house.ring().verifiers().unwrap();
+        let old = keys.iter().find(|k| k.key_id == rotation.old).unwrap();
+        old.verifier.verify(b"seal", &signature).unwrap();
+    }
+    assert_eq!(house.ring().keys().unwrap().len(), 6);
+    assert!(matches!(house.ring().create("rsa", Algorithm::RsaSha256), Err(KeystoreError::Signing(_))));
+    assert!(!house.key_file("rsa.pem").exists());
 }

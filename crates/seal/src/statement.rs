@@ -182,9 +182,7 @@ impl Seal {
     pub fn sign(&self, signers: &[&dyn Signer]) -> Result<Vec<u8>, SealError> {
         let envelope =
             Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
-        let mut bytes = serde_json::to_vec(&envelope).map_err(SealError::Json)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        to_bytes(&envelope)
     }
 
     /// Reads an envelope that one of `trusted` must have signed. An unknown version is reported before the
@@ -201,6 +199,25 @@ impl Seal {
         Ok(Opened { seal: Self::from_statement(&payload)?, signers })
     }
 
+    /// The envelope with further signatures. One of `trusted` must have signed it before, so that nobody vouches for what
+    /// no one known to them has vouched for.
+    ///
+    /// # Errors
+    /// As [`Seal::open`], and when a signer cannot sign or has signed already.
+    pub fn countersign(
+        bytes: &[u8],
+        trusted: &[&dyn Verifier],
+        signers: &[&dyn Signer],
+    ) -> Result<(Vec<u8>, Opened), SealError> {
+        let opened = Self::open(bytes, trusted)?;
+        let mut envelope = read_envelope(bytes)?;
+        envelope.add(signers).map_err(SealError::Signature)?;
+        if envelope.signatures.len() > MAX_SIGNATURES {
+            return Err(SealError::Limit { what: "signatures", limit: MAX_SIGNATURES });
+        }
+        Ok((to_bytes(&envelope)?, opened))
+    }
+
     /// The key ids that an envelope names, **not verified**: for showing whose key would have to be trusted.
     ///
     /// # Errors
@@ -208,6 +225,12 @@ impl Seal {
     pub fn unchecked_signers(bytes: &[u8]) -> Result<Vec<String>, SealError> {
         Ok(read_envelope(bytes)?.signatures.into_iter().map(|s| escape(s.keyid.as_bytes())).collect())
     }
+}
+
+fn to_bytes(envelope: &Envelope) -> Result<Vec<u8>, SealError> {
+    let mut bytes = serde_json::to_vec(envelope).map_err(SealError::Json)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 fn read_envelope(bytes: &[u8]) -> Result<Envelope, SealError> {

@@ -86,6 +86,26 @@ impl Envelope {
         Ok(Self { payload: STANDARD.encode(payload), payload_type: payload_type.to_owned(), signatures })
     }
 
+    /// Adds signatures over the same payload and type. What was signed before is not looked at: the caller decides
+    /// whether it may be trusted.
+    ///
+    /// # Errors
+    /// When a signer cannot sign, when its key has signed already, or when the envelope would hold too many.
+    pub fn add(&mut self, signers: &[&dyn Signer]) -> Result<(), SigningError> {
+        let message = pre_authentication_encoding(&self.payload_type, &self.unchecked_payload()?);
+        for signer in signers {
+            let keyid = signer.key_id().to_string();
+            if self.signatures.iter().any(|signature| signature.keyid == keyid) {
+                return Err(malformed(format!("it has a signature by key {keyid} already")));
+            }
+            if self.signatures.len() >= MAX_SIGNATURES {
+                return Err(malformed("it would have more than 100 signatures"));
+            }
+            self.signatures.push(EnvelopeSignature { keyid, sig: STANDARD.encode(signer.sign(&message)?) });
+        }
+        Ok(())
+    }
+
     /// The payload's bytes, **not verified**: for showing what an envelope claims before anyone trusts it.
     ///
     /// # Errors

@@ -5,16 +5,44 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::pem::LineEnding;
 use zeroize::Zeroizing;
 
-use crate::{EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError, Sm2Signer};
+use crate::{Algorithm, EcdsaSigner, Ed25519Signer, RsaSigner, Signer, SigningError, Sm2Signer};
 
 /// RFC 8017 §A.1, `rsaEncryption`.
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// RFC 5480 §2.1.1, `id-ecPublicKey`.
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// RFC 5480 §2.1.1.1, `secp256r1` and `secp384r1`.
+pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 /// GM/T 0006, the curve of SM2, as the parameters of an EC key.
-const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
+pub(crate) const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
 /// RFC 8410 §3, `id-Ed25519`.
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// Makes a new key, and its PKCS #8 PEM: Ed25519, ECDSA or SM2. RSA keys are read, not made.
+///
+/// # Errors
+/// For RSA, or when the operating system has no randomness to give.
+pub fn generate(algorithm: Algorithm) -> Result<(Box<dyn Signer>, Zeroizing<String>), SigningError> {
+    match algorithm {
+        Algorithm::Ed25519 => {
+            let signer = Ed25519Signer::generate()?;
+            let pem = signer.to_pkcs8_pem()?;
+            Ok((Box::new(signer), pem))
+        }
+        Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => {
+            let signer = EcdsaSigner::generate(algorithm)?;
+            let pem = signer.to_pkcs8_pem()?;
+            Ok((Box::new(signer), pem))
+        }
+        Algorithm::Sm2 => {
+            let signer = Sm2Signer::generate()?;
+            let pem = signer.to_pkcs8_pem()?;
+            Ok((Box::new(signer), pem))
+        }
+        other => Err(refused(format!("keys for {other} are not made here"))),
+    }
+}
 
 /// Reads `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` or `EC PRIVATE KEY` in PEM. An RSA key signs under SHA-256.
 ///

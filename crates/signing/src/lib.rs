@@ -10,6 +10,7 @@ pub mod ecdsa;
 pub mod ed25519;
 pub mod keys;
 pub mod note;
+pub mod public;
 pub mod rsa;
 pub mod sm2;
 
@@ -21,6 +22,7 @@ pub mod fuzzing;
 pub use ecdsa::{EcdsaSigner, EcdsaVerifier};
 pub use ed25519::{Ed25519Signer, Ed25519Verifier};
 pub use error::SigningError;
+pub use public::PublicKey;
 pub use rsa::{RsaSigner, RsaVerifier};
 pub use sm2::{Sm2Signer, Sm2Verifier};
 

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
 /// The key that signs when none is named, and whether it was made now.
 fn signing_key(context: &Context) -> Result<(String, bool), Failure> {
     let ring = Keyring::open(context.home.keys(), context.home.trust());
-    match ring.create(DEFAULT_KEY) {
+    match ring.create(DEFAULT_KEY, signing::Algorithm::Ed25519) {
         Ok(key) => Ok((key.key_id.to_string(), true)),
         Err(KeystoreError::Exists { .. }) => {
             let (id, _) = ring.resolve(DEFAULT_KEY).map_err(key::failure)?;

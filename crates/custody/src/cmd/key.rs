@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use event::Fact;
 use keystore::{DEFAULT_KEY, Keyring, KeystoreError, LOG_KEY, RingKey, Status};
 use serde::Serialize;
-use signing::{Ed25519Verifier, KeyId, Verifier as _};
+use signing::{Algorithm, KeyId, PublicKey, Verifier as _};
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
@@ -28,11 +28,17 @@ pub(crate) struct KeyArgs {
 #[derive(Subcommand)]
 enum Verb {
     /// Make a signing key
-    #[command(after_help = "Examples:\n  $ custody key new release-2026\n  $ custody key new laptop --json")]
+    #[command(
+        after_help = "Examples:\n  $ custody key new release-2026\n  $ custody key new laptop --json\n  \
+                      $ custody key new national --algorithm sm2"
+    )]
     New {
         /// Its name; the key named `default` signs when none is named
         #[arg(default_value = DEFAULT_KEY)]
         name: String,
+        /// What it signs with
+        #[arg(long, value_enum, default_value_t)]
+        algorithm: Choice,
         /// Check, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -91,6 +97,28 @@ enum Verb {
     },
 }
 
+/// The algorithms whose keys are made here.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Choice {
+    /// Ed25519 (RFC 8032)
+    #[default]
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256 (FIPS 186-5)
+    EcdsaP256,
+    /// SM2 with SM3 (GB/T 32918.2)
+    Sm2,
+}
+
+impl Choice {
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Ed25519 => Algorithm::Ed25519,
+            Self::EcdsaP256 => Algorithm::EcdsaP256,
+            Self::Sm2 => Algorithm::Sm2,
+        }
+    }
+}
+
 /// What changed, as it is recorded and printed. The names are part of the interface.
 #[derive(Serialize)]
 struct Change {
@@ -131,7 +159,7 @@ pub(crate) fn run(args: KeyArgs, context: &Context) -> Outcome {
     let home = context.home.existing()?;
     let ring = Keyring::open(home.keys(), home.trust());
     match args.verb {
-        Verb::New { name, dry_run } => new(&ring, &name, dry_run, context),
+        Verb::New { name, algorithm, dry_run } => new(&ring, &name, algorithm.algorithm(), dry_run, context),
         Verb::List => list(&ring, context),
         Verb::Show { key, pem } => show(&ring, &key, pem, context),
         Verb::Trust { file, name, dry_run } => trust(&ring, &file, &name, dry_run, context),
@@ -140,7 +168,7 @@ pub(crate) fn run(args: KeyArgs, context: &Context) -> Outcome {
     }
 }
 
-fn new(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outcome {
+fn new(ring: &Keyring, name: &str, algorithm: Algorithm, dry_run: bool, context: &Context) -> Outcome {
     refuse_log_key(name)?;
     if dry_run {
         ring.check_new(name).map_err(failure)?;
@@ -151,7 +179,7 @@ fn new(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outcome 
         );
     }
     recordable(context)?;
-    let key = ring.create(name).map_err(failure)?;
+    let key = ring.create(name, algorithm).map_err(failure)?;
     let change = Change {
         public_key_file: Some(ring.own().public_file(&key.name).display().to_string()),
         ..Change::of("KEY.CREATED", Some(name), Some(&key.key_id))
@@ -207,7 +235,7 @@ fn trust(ring: &Keyring, file: &Path, name: &str, dry_run: bool, context: &Conte
 }
 
 /// Reads a public key that the caller named.
-pub(crate) fn read_public(file: &Path) -> Result<Ed25519Verifier, Failure> {
+pub(crate) fn read_public(file: &Path) -> Result<PublicKey, Failure> {
     given::open(file).map_err(|e| {
         let misnamed = given::is_misnamed(&e);
         let error = anyhow::Error::from(e).context(format!("cannot read public key `{}`", file.display()));
@@ -239,7 +267,7 @@ fn revoke(ring: &Keyring, key: &str, reason: &str, dry_run: bool, context: &Cont
 fn rotate(ring: &Keyring, name: &str, dry_run: bool, context: &Context) -> Outcome {
     refuse_log_key(name)?;
     if dry_run {
-        let old = signing::Signer::key_id(&ring.own().signer(name).map_err(failure)?).to_string();
+        let old = ring.own().signer(name).map_err(failure)?.key_id().to_string();
         let change = Change { replaced: Some(old), ..Change::of("KEY.ROTATED", Some(name), None) };
         return planned(context, change, &format!("would replace key `{name}`"));
     }

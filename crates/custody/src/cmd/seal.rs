@@ -4,6 +4,9 @@
 
 mod create;
 mod report;
+mod sign;
+mod signers;
+mod trust;
 mod verify;
 
 use std::path::Path;
@@ -14,7 +17,8 @@ use keystore::Keyring;
 use seal::SealError;
 
 pub(super) use report::Signer;
-pub(super) use verify::{Source, open, read};
+pub(super) use trust::{Source, open};
+pub(super) use verify::read;
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
@@ -35,14 +39,19 @@ enum Verb {
     /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
     #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
-                      $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'")]
+                      $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
+                      $ custody seal create bin -o two.seal.json --key default --key release-2026")]
     Create(create::CreateArgs),
+    /// Add a signature to a seal that somebody who is trusted has signed
+    #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
+    Sign(sign::SignArgs),
     /// Say whether an artefact is still what was sealed, and name what is not
     #[command(
         after_help = "Exit code 0: nothing differs; 1: something does, or nobody trusted signed; 2: the seal or the\n\
                       artefact cannot be understood.\n\n\
                       Examples:\n  $ custody seal verify bin --seal bin.seal.json\n  \
-                      $ custody seal verify release.zip --seal release.seal.json --trust build.pub.pem --json"
+                      $ custody seal verify release.zip --seal release.seal.json --trust build.pub.pem --json\n  \
+                      $ custody seal verify bin --seal two.seal.json --trust two-of-us.toml"
     )]
     Verify(verify::VerifyArgs),
 }
@@ -71,6 +80,7 @@ impl LimitArgs {
 pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
     match args.verb {
         Verb::Create(args) => create::run(&args, context),
+        Verb::Sign(args) => sign::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
     }
 }

@@ -101,6 +101,7 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("MODULES.VERIFIED", "go.sum, the module cache and the checksum database agree"),
     ("MODULES.MISMATCH", "go.sum, the module cache and the checksum database contradict each other"),
     ("SEAL.CREATED", "an artefact was sealed"),
+    ("SEAL.SIGNED", "a signature was added to a seal"),
     ("SEAL.VERIFIED", "an artefact is the one that was sealed"),
     ("SEAL.MISMATCH", "an artefact is not the one that was sealed"),
     ("PE.SIGNED", "a Windows program was signed"),

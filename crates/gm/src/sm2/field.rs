@@ -3,7 +3,13 @@
 //! Elements are kept in Montgomery's form, x * 2^256 mod p, and always below p. The lowest limb of p is 2^64 - 1, so
 //! the multiplier of each reduction step is the limb itself, and its product with p is shifts and subtractions.
 
-use super::limbs::{self, Limbs, adc, sbb};
+#[cfg(target_arch = "x86_64")]
+mod adx;
+mod portable;
+
+use super::limbs::{self, Limbs};
+#[cfg(target_arch = "x86_64")]
+use adx::Adx;
 
 /// p of GB/T 32918.5 §A.1.
 pub(super) const P: Limbs =
@@ -22,7 +28,7 @@ impl Fe {
 
     /// The element of an integer below p.
     pub(super) const fn from_integer(limbs: &Limbs) -> Self {
-        Self(reduce(&limbs::mul_wide(limbs, &R2)))
+        Self(portable::mul(limbs, &R2))
     }
 
     /// The element that big-endian bytes stand for, if they are below p.
@@ -34,7 +40,7 @@ impl Fe {
     /// The integer below p.
     pub(super) const fn to_integer(self) -> Limbs {
         let x = self.0;
-        reduce(&[x[0], x[1], x[2], x[3], 0, 0, 0, 0])
+        portable::reduce(&[x[0], x[1], x[2], x[3], 0, 0, 0, 0])
     }
 
     pub(super) fn to_bytes(self) -> [u8; 32] {
@@ -42,36 +48,58 @@ impl Fe {
     }
 
     #[inline(always)]
-    pub(super) const fn add(&self, other: &Self) -> Self {
-        let (sum, carry) = limbs::add(&self.0, &other.0);
-        Self(limbs::reduce_once(&sum, carry, &P))
+    pub(super) fn add(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(adx) = Adx::detect() {
+            return Self(adx.add(&self.0, &other.0));
+        }
+        Self(portable::add(&self.0, &other.0))
     }
 
     #[inline(always)]
-    pub(super) const fn double(&self) -> Self {
+    pub(super) fn double(&self) -> Self {
         self.add(self)
     }
 
+    /// Half of it: p is added to an odd representative first.
     #[inline(always)]
-    pub(super) const fn sub(&self, other: &Self) -> Self {
-        let (difference, borrow) = limbs::sub(&self.0, &other.0);
-        let mask = borrow.wrapping_neg();
-        Self(limbs::add(&difference, &[P[0] & mask, P[1] & mask, P[2] & mask, P[3] & mask]).0)
+    pub(super) fn half(&self) -> Self {
+        let odd = (self.0[0] & 1).wrapping_neg();
+        let (even, carry) = limbs::add(&self.0, &[P[0] & odd, P[1] & odd, P[2] & odd, P[3] & odd]);
+        let [x0, x1, x2, x3] = even;
+        Self([x0 >> 1 | x1 << 63, x1 >> 1 | x2 << 63, x2 >> 1 | x3 << 63, x3 >> 1 | carry << 63])
     }
 
     #[inline(always)]
-    pub(super) const fn neg(&self) -> Self {
+    pub(super) fn sub(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(adx) = Adx::detect() {
+            return Self(adx.sub(&self.0, &other.0));
+        }
+        Self(portable::sub(&self.0, &other.0))
+    }
+
+    #[inline(always)]
+    pub(super) fn neg(&self) -> Self {
         Self::ZERO.sub(self)
     }
 
     #[inline(always)]
-    pub(super) const fn mul(&self, other: &Self) -> Self {
-        Self(reduce(&limbs::mul_wide(&self.0, &other.0)))
+    pub(super) fn mul(&self, other: &Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(adx) = Adx::detect() {
+            return Self(adx.mul(&self.0, &other.0));
+        }
+        Self(portable::mul(&self.0, &other.0))
     }
 
     #[inline(always)]
-    pub(super) const fn square(&self) -> Self {
-        Self(reduce(&limbs::square_wide(&self.0)))
+    pub(super) fn square(&self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(adx) = Adx::detect() {
+            return Self(adx.square(&self.0));
+        }
+        Self(portable::square(&self.0))
     }
 
     /// All ones when this is zero, else zero.
@@ -82,12 +110,12 @@ impl Fe {
 
     /// All ones when the two are the same, else zero.
     #[inline(always)]
-    pub(super) const fn mask_if_same(&self, other: &Self) -> u64 {
+    pub(super) fn mask_if_same(&self, other: &Self) -> u64 {
         self.sub(other).mask_if_zero()
     }
 
     /// Whether the integer is odd: what tells y from -y in a compressed point.
-    pub(super) const fn parity(&self) -> u64 {
+    pub(super) fn parity(&self) -> u64 {
         self.to_integer()[0] & 1
     }
 
@@ -105,7 +133,7 @@ impl Fe {
         Self(limbs)
     }
 
-    const fn squared_times(mut self, times: u32, other: &Self) -> Self {
+    fn squared_times(mut self, times: u32, other: &Self) -> Self {
         let mut i = 0;
         while i < times {
             self = self.square();
@@ -115,7 +143,7 @@ impl Fe {
     }
 
     /// Powers x^(2^k - 1) that both exponents below are made of: k = 1, 30, 31, 32.
-    const fn ones(&self) -> [Self; 3] {
+    fn ones(&self) -> [Self; 3] {
         let x2 = self.squared_times(1, self);
         let x3 = x2.squared_times(1, self);
         let x6 = x3.squared_times(3, &x3);
@@ -128,7 +156,7 @@ impl Fe {
 
     /// The inverse, x^(p - 2) by Fermat; zero for zero. From the top the exponent's bits are 31 ones, a zero, 128
     /// ones, 32 zeros, 62 ones, a zero and a one.
-    pub(super) const fn invert(&self) -> Self {
+    pub(super) fn invert(&self) -> Self {
         let [x30, x31, x32] = self.ones();
         let mut x = x31.squared_times(33, &x32);
         x = x.squared_times(32, &x32).squared_times(32, &x32).squared_times(32, &x32);
@@ -148,30 +176,6 @@ impl Fe {
         }
         (x.square().mask_if_same(self) != 0).then_some(x)
     }
-}
-
-/// Montgomery's reduction: `t / 2^256` mod p, for `t` below `2^256 * p`.
-#[inline(always)]
-const fn reduce(t: &[u64; 8]) -> Limbs {
-    let low = reduce_step([t[0], t[1], t[2], t[3]]);
-    let low = reduce_step(reduce_step(reduce_step(low)));
-    let (sum, carry) = limbs::add(&low, &[t[4], t[5], t[6], t[7]]);
-    limbs::reduce_once(&sum, carry, &P)
-}
-
-/// `(x + x0 * p) / 2^64`: the lowest limb vanishes, and `x0 * (p + 1) / 2^64` is `x0 * (2^192 - 2^160 - 2^32 + 1)`.
-/// The result is below p + 2^192, so that the last addition has no carry.
-#[inline(always)]
-const fn reduce_step(x: Limbs) -> Limbs {
-    let (low, high) = (x[0] << 32, x[0] >> 32);
-    let (q0, w) = sbb(x[0], low, 0);
-    let (q1, w) = sbb(0, high, w);
-    let (q2, w) = sbb(0, low, w);
-    let (q3, _) = sbb(x[0], high, w);
-    let (y0, c) = adc(x[1], q0, 0);
-    let (y1, c) = adc(x[2], q1, c);
-    let (y2, c) = adc(x[3], q2, c);
-    [y0, y1, y2, q3.wrapping_add(c)]
 }
 
 /// 2^exponent mod `modulus`, by doubling.
@@ -198,4 +202,40 @@ pub(super) const fn hex32(digits: &[u8; 64]) -> [u8; 32] {
         i += 1;
     }
     bytes
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Elements, among them many whose limbs are all zeroes or all ones: carries that random limbs never have.
+    fn element() -> impl Strategy<Value = Limbs> {
+        let limb = prop_oneof![
+            any::<u64>(),
+            Just(0),
+            Just(1),
+            Just(u64::MAX),
+            Just(P[1]),
+            Just(P[3]),
+            Just(u64::MAX - 1)
+        ];
+        [limb.clone(), limb.clone(), limb.clone(), limb].prop_map(|limbs| limbs::reduce_once(&limbs, 0, &P))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn assembly_and_portable_code_agree(a in element(), b in element()) {
+            if let Some(adx) = Adx::detect() {
+                prop_assert_eq!(adx.mul(&a, &b), portable::mul(&a, &b));
+                prop_assert_eq!(adx.square(&a), portable::square(&a));
+                prop_assert_eq!(adx.square(&a), portable::mul(&a, &a));
+                prop_assert_eq!(adx.add(&a, &b), portable::add(&a, &b));
+                prop_assert_eq!(adx.sub(&a, &b), portable::sub(&a, &b));
+            }
+        }
+    }
 }

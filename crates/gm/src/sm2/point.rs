@@ -1,6 +1,6 @@
 //! Points of the curve y^2 = x^3 - 3x + b of GB/T 32918.5, in Jacobian coordinates (GB/T 32918.1 §A.1.2.3): (X, Y, Z)
-//! stands for (X / Z^2, Y / Z^3), and Z = 0 for the point at infinity. Formulas: `dbl-2001-b`, `madd` and `add-1986-cc`
-//! of the Explicit-Formulas Database.
+//! stands for (X / Z^2, Y / Z^3), and Z = 0 for the point at infinity. Formulas: `dbl-1998-cmo-2`,
+//! `madd` and `add-1998-cmo-2` of the Explicit-Formulas Database.
 
 use super::field::{Fe, hex32};
 use super::limbs;
@@ -41,7 +41,7 @@ impl Affine {
     }
 
     /// The opposite point where `mask` is all ones.
-    pub(super) const fn negated_if(&self, mask: u64) -> Self {
+    pub(super) fn negated_if(&self, mask: u64) -> Self {
         Self { x: self.x, y: Fe::select(mask, &self.y.neg(), &self.y) }
     }
 }
@@ -86,46 +86,49 @@ impl Jacobian {
         }
     }
 
-    pub(super) const fn negated_if(&self, mask: u64) -> Self {
+    pub(super) fn negated_if(&self, mask: u64) -> Self {
         Self { x: self.x, y: Fe::select(mask, &self.y.neg(), &self.y), z: self.z }
     }
 
-    /// Twice the point; infinity for infinity.
-    #[inline]
-    pub(super) const fn double(&self) -> Self {
-        let delta = self.z.square();
-        let gamma = self.y.square();
-        let beta = self.x.mul(&gamma);
-        let third = self.x.sub(&delta).mul(&self.x.add(&delta));
-        let alpha = third.double().add(&third);
-        let four_beta = beta.double().double();
-        let x = alpha.square().sub(&four_beta.double());
-        let z = self.y.add(&self.z).square().sub(&gamma).sub(&delta);
-        let gamma_squared = gamma.square().double();
-        let y = alpha.mul(&four_beta.sub(&x)).sub(&gamma_squared.double().double());
-        Self { x, y, z }
+    /// Twice the point; infinity for infinity. With M = 3(X + Z^2)(X - Z^2) and S = 4XY^2: X' = M^2 - 2S,
+    /// Y' = M(S - X') - 8Y^4, Z' = 2YZ.
+    pub(super) fn double(&self) -> Self {
+        // Products that do not wait for each other stand side by side.
+        let zz = self.z.square();
+        let four_yy = self.y.double().square();
+        let third = self.x.add(&zz).mul(&self.x.sub(&zz));
+        let s = four_yy.mul(&self.x);
+        let m = third.double().add(&third);
+        let yz = self.y.mul(&self.z);
+        let mm = m.square();
+        let eight_yyyy = four_yy.square().half();
+        let x = mm.sub(&s.double());
+        let y = m.mul(&s.sub(&x)).sub(&eight_yyyy);
+        Self { x, y, z: yz.double() }
     }
 
     /// The sum with a point that is neither this one nor its opposite. Infinity on the left is handled; the right
     /// cannot be infinity.
     #[inline]
-    pub(super) const fn add_affine(&self, other: &Affine) -> Self {
+    pub(super) fn add_affine(&self, other: &Affine) -> Self {
         let zz = self.z.square();
+        let yz = other.y.mul(&self.z);
         let u = other.x.mul(&zz);
-        let s = other.y.mul(&self.z).mul(&zz);
-        let h = u.sub(&self.x);
-        let r = s.sub(&self.y);
+        let s = yz.mul(&zz);
+        let (h, r) = (u.sub(&self.x), s.sub(&self.y));
         let hh = h.square();
+        let rr = r.square();
+        let z = self.z.mul(&h);
         let hhh = h.mul(&hh);
         let v = self.x.mul(&hh);
-        let x = r.square().sub(&hhh).sub(&v.double());
+        let x = rr.sub(&hhh).sub(&v.double());
         let y = r.mul(&v.sub(&x)).sub(&self.y.mul(&hhh));
-        let sum = Self { x, y, z: self.z.mul(&h) };
+        let sum = Self { x, y, z };
         Self::select(self.z.mask_if_zero(), &other.to_jacobian(), &sum)
     }
 
     /// The sum of any two points, in constant time: a doubling is computed beside the addition.
-    pub(super) const fn add(&self, other: &Self) -> Self {
+    pub(super) fn add(&self, other: &Self) -> Self {
         let (sum, same) = self.add_distinct(other);
         let sum = Self::select(same, &self.double(), &sum);
         let sum = Self::select(self.z.mask_if_zero(), other, &sum);
@@ -156,7 +159,7 @@ impl Jacobian {
     /// The sum of two points that are not infinity, and all ones when they are the same point, in which case the sum
     /// is not theirs. Opposite points give infinity.
     #[inline]
-    const fn add_distinct(&self, other: &Self) -> (Self, u64) {
+    fn add_distinct(&self, other: &Self) -> (Self, u64) {
         let (z1z1, z2z2) = (self.z.square(), other.z.square());
         let (u1, u2) = (self.x.mul(&z2z2), other.x.mul(&z1z1));
         let s1 = self.y.mul(&other.z).mul(&z2z2);
@@ -180,7 +183,7 @@ impl Jacobian {
     }
 
     /// The affine point; (0, 0) for infinity.
-    pub(super) const fn to_affine_finite(self) -> Affine {
+    pub(super) fn to_affine_finite(self) -> Affine {
         let inverse = self.z.invert();
         let squared = inverse.square();
         Affine { x: self.x.mul(&squared), y: self.y.mul(&squared).mul(&inverse) }

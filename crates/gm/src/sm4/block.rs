@@ -96,6 +96,11 @@ impl Sm4 {
         self.engine.rounds(&self.backward, core::slice::from_mut(block));
     }
 
+    /// The block function backwards, on many blocks.
+    pub(super) fn decrypt_blocks(&self, blocks: &mut [Block]) {
+        self.engine.rounds(&self.backward, blocks);
+    }
+
     /// Counter mode (GB/T 17964-2021; SP 800-38A, 6.5): XORs the key stream that starts at `counter`, a 128-bit
     /// big-endian integer that wraps, onto `data`. Encrypts and decrypts alike.
     ///

@@ -1,8 +1,9 @@
-//! SM4, the 128-bit block cipher of GB/T 32907-2016, in counter mode and in GCM (RFC 8998, SP 800-38D).
+//! SM4, the 128-bit block cipher of GB/T 32907-2016, in counter mode, in GCM (RFC 8998, SP 800-38D) and in CBC.
 //!
 //! Nothing here indexes memory by, or branches on, a key or a plaintext byte.
 
 mod block;
+mod cbc;
 mod gcm;
 mod ghash;
 mod portable;
@@ -11,7 +12,14 @@ mod portable;
 mod simd;
 
 pub use block::Sm4;
+pub use cbc::Sm4CbcError;
 pub use gcm::{Sm4Gcm, Sm4GcmError};
+
+/// The bit-sliced implementation, whatever the machine has: for the timing test.
+#[cfg(test)]
+pub(crate) fn portable_cipher(key: &[u8; 16]) -> Sm4 {
+    Sm4::with_engine(key, block::Engine::Portable)
+}
 
 #[cfg(test)]
 mod tests;

@@ -254,3 +254,52 @@ fn openssl_ctr(iv: &str, text: &[u8]) -> Option<Vec<u8>> {
     let output = child.wait_with_output().ok()?;
     output.status.success().then_some(output.stdout)
 }
+
+/// draft-ribose-cfrg-sm4-10, A.2.2.1, without the padding that ours adds.
+#[test]
+fn draft_ribose_cbc() {
+    let plain = b"\xaa\xbb\xcc\xdd\xee\xff\xaa\xbb".map(|byte| [byte; 4]).concat();
+    for (engine, cipher) in ciphers(&unhex(KEY)) {
+        let iv = unhex("000102030405060708090a0b0c0d0e0f");
+        let sealed = cipher.cbc_encrypt(&iv, &plain);
+        assert_eq!(sealed.len(), 48);
+        assert_eq!(
+            hex::encode(&sealed[..32]),
+            "78ebb11cc40b0a48312aaeb2040244cb4cb7016951909226979b0d15dc6a8f6d",
+            "{engine:?}"
+        );
+        assert_eq!(cipher.cbc_decrypt(&iv, &sealed).unwrap().to_vec(), plain);
+    }
+}
+
+/// Every length around the batch, every value of the last byte: what was sealed opens, and a wrong padding does not.
+#[test]
+fn cbc_padding() {
+    let (key, iv) = ([7; 16], [9; 16]);
+    let all: Vec<_> = ciphers(&key).collect();
+    for length in (0..100).chain(1000..1060) {
+        let text: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
+        let sealed = all[0].1.cbc_encrypt(&iv, &text);
+        for (engine, cipher) in &all {
+            assert_eq!(cipher.cbc_encrypt(&iv, &text), sealed, "{engine:?}");
+            assert_eq!(cipher.cbc_decrypt(&iv, &sealed).unwrap().to_vec(), text, "{engine:?}");
+        }
+    }
+    let (engine, cipher) = &all[0];
+    for fill in 0..=255u8 {
+        for tail in 0..=17u8 {
+            // A block whose last bytes are all `tail`, and the others `fill`.
+            let mut block = [[fill; 16]];
+            let count = usize::from(tail.min(16));
+            block[0][16 - count..].fill(tail);
+            let last = block[0][15];
+            let good = (1..=16).contains(&last)
+                && block[0][16 - usize::from(last)..].iter().all(|byte| *byte == last);
+            cipher.cbc_encrypt_blocks(&iv, &mut block);
+            let opened = cipher.cbc_decrypt(&iv, &block[0]);
+            assert_eq!(opened.is_ok(), good, "{engine:?}: {fill} {tail}");
+        }
+    }
+    assert_eq!(cipher.cbc_decrypt(&iv, &[]).err(), Some(super::Sm4CbcError));
+    assert_eq!(cipher.cbc_decrypt(&iv, &[0; 17]).err(), Some(super::Sm4CbcError));
+}

@@ -1,4 +1,4 @@
-use signing::Ed25519Signer;
+use signing::{Algorithm, Ed25519Signer, PublicKey, keys};
 
 use super::*;
 use crate::{EntryPath, Format};
@@ -125,6 +125,35 @@ fn nothing_opens_without_a_trusted_signature() {
     assert_eq!((opened.seal, opened.signers), (directory(), vec![1]));
     assert!(matches!(Seal::open(&bytes, &[&theirs.verifier()]), Err(SealError::Signature(_))));
     assert_eq!(Seal::unchecked_signers(&bytes).unwrap(), [ours.key_id().to_string()]);
+}
+
+#[test]
+fn several_keys_sign_one_seal_at_once_or_one_after_another() {
+    let keys =
+        [Algorithm::Ed25519, Algorithm::EcdsaP256, Algorithm::Sm2].map(|a| keys::generate(a).unwrap().0);
+    let public: Vec<_> = keys.iter().map(|key| PublicKey::of(key.as_ref()).unwrap()).collect();
+    let verifiers: Vec<_> = public.iter().map(|key| key as &dyn Verifier).collect();
+    let signers: Vec<_> = keys.iter().map(AsRef::as_ref).collect();
+    let together = directory().sign(&signers).unwrap();
+    assert_eq!(Seal::open(&together, &verifiers).unwrap().signers, [0, 1, 2]);
+
+    let first = directory().sign(&signers[..1]).unwrap();
+    // Whoever does not trust the first signer does not sign after it.
+    assert!(matches!(
+        Seal::countersign(&first, &verifiers[1..], &signers[1..]),
+        Err(SealError::Signature(_))
+    ));
+    let (both, opened) = Seal::countersign(&first, &verifiers[..1], &signers[1..2]).unwrap();
+    assert_eq!((opened.seal, opened.signers), (directory(), vec![0]));
+    assert_eq!(Seal::open(&both, &verifiers).unwrap().signers, [0, 1]);
+    assert_eq!(Seal::unchecked_signers(&both).unwrap().len(), 2);
+    // A key signs once.
+    assert!(Seal::countersign(&both, &verifiers, &signers[1..2]).is_err());
+    // A signature that was damaged does not count, and the others do.
+    let mut envelope: serde_json::Value = serde_json::from_slice(&both).unwrap();
+    envelope["signatures"][1]["sig"] = envelope["signatures"][0]["sig"].clone();
+    let damaged = serde_json::to_vec(&envelope).unwrap();
+    assert_eq!(Seal::open(&damaged, &verifiers).unwrap().signers, [0]);
 }
 
 #[test]

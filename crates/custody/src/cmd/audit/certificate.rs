@@ -53,7 +53,7 @@ fn opened(
     signer: Option<&Path>,
     context: &Context,
 ) -> Result<(Vec<u8>, String), Failure> {
-    let known: Vec<(String, signing::Ed25519Verifier)> = match signer {
+    let known: Vec<(String, signing::PublicKey)> = match signer {
         Some(file) => {
             let verifier = key::read_public(file)?;
             vec![(file.display().to_string(), verifier)]

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use audit::vault::{Certified, Erasure, Subject, VaultAnswer, VaultCall};
 use clap::{ArgGroup, Args};
-use signing::Signer as _;
 use signing::dsse::Envelope;
 
 use super::super::{Context, key};
@@ -70,14 +69,14 @@ pub(crate) fn run(args: &EraseArgs, context: &Context) -> Outcome {
         },
     };
     let written = match (&args.output, &signer) {
-        (Some(folder), Some(signer)) if !args.dry_run => hand_out(folder, signer, context)?,
+        (Some(folder), Some(signer)) if !args.dry_run => hand_out(folder, signer.as_ref(), context)?,
         _ => Vec::new(),
     };
     let document = serde_json::json!({ "erasures": erasures, "certificates": written });
     context.output.show(&document, |_| text(&erasures, &written))
 }
 
-fn signer(args: &EraseArgs, context: &Context) -> Result<signing::Ed25519Signer, Failure> {
+fn signer(args: &EraseArgs, context: &Context) -> Result<Box<dyn signing::Signer>, Failure> {
     let home = context.home.existing()?;
     let name = match &args.key {
         Some(name) => name.clone(),
@@ -87,11 +86,7 @@ fn signer(args: &EraseArgs, context: &Context) -> Result<signing::Ed25519Signer,
 }
 
 /// Signs and writes every certificate that waits; only then is what it says forgotten.
-fn hand_out(
-    folder: &Path,
-    signer: &signing::Ed25519Signer,
-    context: &Context,
-) -> Result<Vec<String>, Failure> {
+fn hand_out(folder: &Path, signer: &dyn signing::Signer, context: &Context) -> Result<Vec<String>, Failure> {
     let session = context.session()?;
     let certificates = match session.vault(&VaultCall::Certificates {}).map_err(failure)? {
         VaultAnswer::Certificates(certificates) => certificates,
@@ -114,7 +109,7 @@ fn hand_out(
     Ok(written)
 }
 
-fn sign(certified: &Certified, signer: &signing::Ed25519Signer) -> Result<Vec<u8>, Failure> {
+fn sign(certified: &Certified, signer: &dyn signing::Signer) -> Result<Vec<u8>, Failure> {
     let payload = serde_json::to_vec(certified).map_err(Failure::environment)?;
     let envelope = Envelope::sign(certificate::PAYLOAD_TYPE, &payload, &[signer]).map_err(|e| {
         Failure::environment(anyhow::Error::from(e).context(format!("key {} does not sign", signer.key_id())))

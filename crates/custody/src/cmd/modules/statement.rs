@@ -25,7 +25,8 @@ pub(super) fn write(output: &Path, name: Option<&str>, report: &Report, context:
     })?;
     let signer = ring.signer(name.unwrap_or(&config.seal.key)).map_err(key::failure)?;
     let payload = serde_json::to_vec(&statement(report)).map_err(Failure::environment)?;
-    let envelope = Envelope::sign(PAYLOAD_TYPE, &payload, &[&signer]).map_err(Failure::environment)?;
+    let envelope =
+        Envelope::sign(PAYLOAD_TYPE, &payload, &[signer.as_ref()]).map_err(Failure::environment)?;
     let bytes = serde_json::to_vec(&envelope).map_err(Failure::environment)?;
     let unwritable = |e: std::io::Error| {
         Failure::environment(anyhow::Error::from(e).context(format!("cannot write `{}`", output.display())))

@@ -1,6 +1,6 @@
 //! `custody seal create`.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,21 +8,17 @@ use event::Fact;
 use evidence::{Form, Options};
 use seal::{Exclude, Seal, SealError, Subject};
 use serde::Serialize;
-use signing::{Ed25519Signer, Signer};
+use signing::Signer;
 
-use crate::config::Config;
 use crate::recorder::Recorded;
 
-use super::{AS_FILE, Context, LimitArgs, collect, concluded, keyring, malformed};
+use super::signers::{self, SignerArgs};
+use super::{AS_FILE, Context, LimitArgs, collect, concluded, malformed};
 use crate::aside::Aside;
-use crate::cmd::key;
 use crate::failure::{Failure, Outcome};
-use crate::given;
 
 /// How many names that differ only in case are remarked on.
 const COLLISIONS: usize = 10;
-/// Bytes of a key file that are read: far more than a key has.
-const MAX_KEY: usize = 64 * 1024;
 
 #[derive(Args)]
 pub(super) struct CreateArgs {
@@ -31,12 +27,8 @@ pub(super) struct CreateArgs {
     /// Where to write the seal; `-` is standard output
     #[arg(long, short, value_name = "FILE", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// Sign with this key of the home [default: as custody.toml says, else `default`]
-    #[arg(long, value_name = "NAME")]
-    key: Option<String>,
-    /// Sign with this private key instead (Ed25519, PKCS #8 PEM)
-    #[arg(long, value_name = "PEM", conflicts_with = "key")]
-    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    signers: SignerArgs,
     /// Leave out what matches, and say so in the seal (directories only; repeatable)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -70,8 +62,10 @@ struct Created {
     #[serde(skip_serializing_if = "Option::is_none")]
     sm3: Option<String>,
     tree: Roots,
-    /// Absent only in a dry run.
+    /// The first key that signed; absent only in a dry run.
     key_id: Option<String>,
+    /// All keys that signed.
+    key_ids: Vec<String>,
     output: Option<String>,
     dry_run: bool,
 }
@@ -92,14 +86,14 @@ impl Recorded for Created {
             .object("tree_sm3", self.tree.sm3.clone())
             .context("entries", self.entries.to_string())
             .context("bytes", self.bytes.to_string())
-            .context("key", self.key_id.clone().unwrap_or_default());
+            .context("key", self.key_ids.join(","));
         (!self.dry_run).then_some(fact)
     }
 }
 
 pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     // Whatever can be wrong without reading a gigabyte is found before.
-    let signer = if args.dry_run { None } else { Some(signer(args, context)?) };
+    let keys = if args.dry_run { Vec::new() } else { args.signers.open(context)? };
     let exclude = Exclude::new(args.exclude.clone()).map_err(Failure::input)?;
     check_exclude(args, &exclude)?;
     if let Some(output) = file_output(args) {
@@ -115,11 +109,11 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     };
     let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| unsealable(e, &args.path))?;
     warn_of_case(&seal, context);
-    let created = Created::of(args, &seal, signer.as_ref().map(|s| s.key_id().to_string()));
-    let Some(signer) = signer else {
+    let created = Created::of(args, &seal, &keys);
+    if args.dry_run {
         return concluded(context, &created, |c| c.lines("would seal"));
-    };
-    let envelope = seal.sign(&[&signer as &dyn Signer]).map_err(|e| malformed(e, &args.path))?;
+    }
+    let envelope = seal.sign(&signers::all(&keys)).map_err(|e| malformed(e, &args.path))?;
     if context.home.existing().is_ok() {
         // A ledger that cannot be written to must show before there is a seal that it does not know of.
         context.session()?;
@@ -145,28 +139,6 @@ fn unsealable(error: SealError, path: &Path) -> Failure {
 /// The file to write; `None` for standard output.
 fn file_output(args: &CreateArgs) -> Option<&Path> {
     args.output.as_deref().filter(|path| *path != Path::new("-"))
-}
-
-fn signer(args: &CreateArgs, context: &Context) -> Result<Ed25519Signer, Failure> {
-    match &args.key_file {
-        Some(file) => read_key(file),
-        None => {
-            let config = Config::of(&context.home)?;
-            let ring = keyring(context)
-                .ok_or_else(|| Failure::input(anyhow::anyhow!("the home was removed meanwhile")))?;
-            ring.signer(args.key.as_ref().unwrap_or(&config.seal.key)).map_err(key::failure)
-        }
-    }
-}
-
-fn read_key(file: &Path) -> Result<Ed25519Signer, Failure> {
-    let context = || format!("cannot use key file `{}`", file.display());
-    // The whole room at once: a buffer that grew would leave unwiped copies of a secret behind.
-    let mut pem = zeroize::Zeroizing::new(String::with_capacity(MAX_KEY));
-    given::open(file)
-        .and_then(|opened| opened.take(MAX_KEY as u64).read_to_string(&mut pem))
-        .map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))?;
-    Ed25519Signer::from_pkcs8_pem(&pem).map_err(|e| Failure::input(anyhow::Error::from(e).context(context())))
 }
 
 fn check_exclude(args: &CreateArgs, exclude: &Exclude) -> Outcome {
@@ -222,13 +194,14 @@ fn warn_of_case(seal: &Seal, context: &Context) {
 }
 
 impl Created {
-    fn of(args: &CreateArgs, seal: &Seal, key_id: Option<String>) -> Self {
+    fn of(args: &CreateArgs, seal: &Seal, keys: &[Box<dyn Signer>]) -> Self {
         let (kind, format) = match seal.subject() {
             Subject::Directory => ("directory", None),
             Subject::File => ("file", None),
             Subject::Archive { container, .. } => ("archive", Some(container.format)),
         };
         let (digest, roots) = (seal.digest(), seal.tree().roots());
+        let key_ids: Vec<_> = keys.iter().map(|key| key.key_id().to_string()).collect();
         Self {
             act: "SEAL.CREATED",
             path: args.path.display().to_string(),
@@ -240,7 +213,8 @@ impl Created {
             sha256: digest.map(|d| hex::encode(d.sha256)),
             sm3: digest.map(|d| hex::encode(d.sm3)),
             tree: Roots { sha256: hex::encode(roots.sha256), sm3: hex::encode(roots.sm3) },
-            key_id,
+            key_id: key_ids.first().cloned(),
+            key_ids,
             output: file_output(args).filter(|_| !args.dry_run).map(|p| p.display().to_string()),
             dry_run: args.dry_run,
         }
@@ -255,10 +229,10 @@ impl Created {
             ("sm3", self.sm3.as_deref()),
             ("tree", Some(self.tree.sha256.as_str())),
             ("tree sm3", Some(self.tree.sm3.as_str())),
-            ("key", self.key_id.as_deref()),
-            ("seal", self.output.as_deref()),
         ];
-        for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        let keys = self.key_ids.iter().map(|id| ("key", Some(id.as_str())));
+        let facts = facts.into_iter().chain(keys).chain([("seal", self.output.as_deref())]);
+        for (name, value) in facts.filter_map(|(name, value)| Some((name, value?))) {
             text += &format!("  {name:8}  {value}\n");
         }
         text

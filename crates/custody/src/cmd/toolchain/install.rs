@@ -10,7 +10,7 @@ use evidence::{Evidence, Options};
 use keystore::DEFAULT_KEY;
 use seal::{Entry, EntryKind, Seal};
 use serde::Serialize;
-use signing::{Ed25519Signer, Signer};
+use signing::Signer;
 
 use super::layout::{self, Toolchain};
 use super::{Context, concluded, refuse_shared, user_gopath};
@@ -106,7 +106,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     installed.tree_sha256 = Some(hex::encode(seal.tree().roots().sha256));
     move_into_place(&root, &dir)?;
     if let Some(signer) = signer {
-        write_seal(&seal, &signer, &dir)?;
+        write_seal(&seal, signer.as_ref(), &dir)?;
         installed.seal = Some(seal_file(&dir).display().to_string());
         installed.key_id = Some(signer.key_id().to_string());
     }
@@ -202,7 +202,7 @@ fn seal_of(
 }
 
 /// The home's key; without a home there is nobody to sign.
-fn signer(args: &InstallArgs, context: &Context) -> Result<Option<Ed25519Signer>, Failure> {
+fn signer(args: &InstallArgs, context: &Context) -> Result<Option<Box<dyn Signer>>, Failure> {
     let Some(ring) = seal_cmd::keyring(context) else { return Ok(None) };
     ring.signer(&args.key).map(Some).map_err(key::failure)
 }
@@ -238,8 +238,8 @@ fn sync_folder(_: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-fn write_seal(seal: &Seal, signer: &Ed25519Signer, dir: &Path) -> Outcome {
-    let envelope = seal.sign(&[signer as &dyn Signer]).map_err(|e| seal_cmd::malformed(e, dir))?;
+fn write_seal(seal: &Seal, signer: &dyn Signer, dir: &Path) -> Outcome {
+    let envelope = seal.sign(&[signer]).map_err(|e| seal_cmd::malformed(e, dir))?;
     let file = seal_file(dir);
     aside::write(&file, &envelope).map_err(|e| {
         unwritable(e, &file).hint(format!(
