@@ -88,7 +88,13 @@ mod tests {
             let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
             let oracle =
                 |line: &str| line.strip_prefix("pub fn ")?.strip_suffix("(data: &[u8]) {").map(str::to_owned);
-            found.extend(source.lines().filter_map(oracle).map(|oracle| format!("{name}_{oracle}")));
+            let further = |line: &str| -> Vec<String> {
+                let list = line.strip_prefix("pub use ").and_then(|rest| rest.strip_suffix("};"));
+                let names = list.and_then(|list| list.split_once('{')).map_or("", |(_, names)| names);
+                names.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
+            };
+            let oracles = source.lines().filter_map(oracle).chain(source.lines().flat_map(further));
+            found.extend(oracles.map(|oracle| format!("{name}_{oracle}")));
         }
         found
     }

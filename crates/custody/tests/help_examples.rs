@@ -142,8 +142,6 @@ fn stage() -> Option<Home> {
         "version = 1\npolicy = 1\n[[rule]]\nname = \"phone\"\nfields = [\"ctx.phone\"]\n\
          subject = \"customer=ctx.customer\"\naction = \"sm4-gcm\"\n",
     );
-    stage.write("dist/app.exe", support::pe::program(1));
-    stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     stage.write("app.exe", support::pe::program(2));
     support::pe::authority(stage.folder());
@@ -154,6 +152,10 @@ fn stage() -> Option<Home> {
     stage.write("code.password", "secret\n");
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
+    stage.write("dist/app.exe", support::pe::program(1));
+    // Examples name events by their index, so they come first; the example that records them again changes nothing.
+    assert!(shell(&stage, "custody audit record < events.jsonl").status.success());
+    stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     Some(stage)
 }
 

@@ -113,6 +113,7 @@ pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
 
 async fn serve(daemon: &Arc<Daemon>, listeners: Vec<std::net::TcpListener>) -> Outcome {
     let (stop, stopping) = watch::channel(false);
+    let signals = signals::Signals::listen()?;
     let mut tasks = tokio::task::JoinSet::new();
     for listener in listeners {
         let address = listener.local_addr().map_err(unusable)?;
@@ -123,7 +124,7 @@ async fn serve(daemon: &Arc<Daemon>, listeners: Vec<std::net::TcpListener>) -> O
     }
     let replaying = tokio::spawn(store::replay(Arc::clone(daemon)));
     notify::ready();
-    let ended = signals::wait(daemon).await;
+    let ended = signals::wait(daemon, signals).await;
     notify::stopping();
     replaying.abort();
     daemon.output.remark("stopping: answering what was asked");

@@ -1,7 +1,8 @@
 //! The end of a closed plain segment: the index of its bundles, and the fact that it is closed.
 //!
-//! Records end at a multiple of 8 and segments that are still written have an even length. The end makes the length
-//! odd: so a closed segment whose end is damaged is never taken for one that is still written.
+//! Records end at a multiple of 8, and the end makes the length odd. It tells its length at its front and at its back, so
+//! that one changed byte never lets a closed segment pass for one that is still written; a write that was cut short
+//! has neither.
 
 use super::Mark;
 use super::record::Salt;
@@ -65,6 +66,19 @@ impl End {
         (closing == [CLOSING] && (HEAD + TAIL..=MAX_END).contains(&length)).then_some(length)
     }
 
+    /// Whether an end, damaged or not, stands at the back of `rest`, the bytes behind the last whole record.
+    pub(crate) fn is_there(rest: &[u8]) -> bool {
+        Self::length(rest).is_some_and(|length| length <= rest.len())
+            || Self::announced(rest) == Some(rest.len())
+    }
+
+    /// The length of the end that begins `bytes`, by its front.
+    fn announced(bytes: &[u8]) -> Option<usize> {
+        let count = bytes.first_chunk::<HEAD>().filter(|head| head.starts_with(&MAGIC))?;
+        let count = u32::from_le_bytes(count[48..52].try_into().ok()?);
+        Some(HEAD + 8usize.checked_mul(usize::try_from(count).ok()?)? + TAIL)
+    }
+
     /// Reads an end that stands alone in `bytes`. `None` when it is not the end of this segment.
     pub(crate) fn read(bytes: &[u8], salt: &Salt) -> Option<Self> {
         let head = bytes.first_chunk::<HEAD>()?;
@@ -99,6 +113,8 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             assert_eq!(End::read(&changed, &[3; 16]), None, "byte {at}");
+            assert!(End::is_there(&changed), "byte {at}");
+            assert!(!End::is_there(&bytes[..at]), "cut at {at}");
             assert_eq!(End::read(&bytes[..at], &[3; 16]), None, "cut at {at}");
         }
     }

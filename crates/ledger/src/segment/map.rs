@@ -290,7 +290,8 @@ pub(crate) fn load_closed(
     let header = Header::read(&bytes(0, FIRST_RECORD)?, first)
         .ok_or_else(|| damaged(&path, "its header is not whole"))?;
     let tail = bytes(length.saturating_sub(end::TAIL as u64), end::TAIL)?;
-    let size = End::length(&tail).ok_or_else(|| damaged(&path, "its end is not whole"))?;
+    // A write that was cut short leaves any length; reading through tells it from damage.
+    let Some(size) = End::length(&tail) else { return Ok(None) };
     let found = End::read(&bytes(length.saturating_sub(size as u64), size)?, &header.salt)
         .filter(|found| found.first == first && found.at + size as u64 == length)
         .ok_or_else(|| damaged(&path, "its end is not whole"))?;

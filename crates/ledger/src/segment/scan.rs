@@ -69,7 +69,7 @@ pub(crate) fn scan(bytes: &[u8], first: u64, sink: &mut dyn FnMut(u64, &Record<'
         end = record.end();
         offset += record.length();
     }
-    let rest = rest(after(offset), &header, closed).ok_or(Fault::Damaged(offset as u64))?;
+    let rest = rest(after(offset), &header).ok_or(Fault::Damaged(offset as u64))?;
     if let Rest::End(found) = &rest {
         let whole = (found.first, found.end, found.at) == (first, end, offset as u64) && found.marks == marks;
         if !whole {
@@ -80,9 +80,12 @@ pub(crate) fn scan(bytes: &[u8], first: u64, sink: &mut dyn FnMut(u64, &Record<'
 }
 
 /// Judges the bytes behind the records. `None` is damage.
-fn rest(rest: &[u8], header: &Header, closed: bool) -> Option<Rest> {
-    if closed {
-        return End::read(rest, &header.salt).map(Rest::End);
+fn rest(rest: &[u8], header: &Header) -> Option<Rest> {
+    if let Some(end) = End::read(rest, &header.salt) {
+        return Some(Rest::End(end));
+    }
+    if End::is_there(rest) {
+        return None;
     }
     if rest.iter().all(|&b| b == 0) {
         return Some(Rest::Nothing);

@@ -23,7 +23,7 @@ const HEADER: usize = 44;
 /// Takes a segment apart. `following` is the first entry of the next segment; `size` is that of the checkpoint.
 pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64) -> Vec<Piece<'_>> {
     let mut out = Vec::new();
-    let closed = is_closed(bytes.len() as u64);
+    let closed = is_closed(bytes.len() as u64) && End::length(bytes).is_some();
     if Header::read(bytes, first).is_none() {
         let zeroes = bytes.get(HEADER..FIRST_RECORD).unwrap_or_default();
         let stray = zeroes.iter().position(|&b| b != 0).map(|at| (HEADER + at) as u64);
@@ -69,6 +69,7 @@ pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64
             (Some((at, first)), _) => (at, first),
             (None, Some(limit)) => (records_end(bytes, closed), limit),
             (None, None) if index < size => (records_end(bytes, closed), size),
+            (None, None) if End::is_there(rest) => break,
             (None, None) => {
                 out.push(Piece::Torn { offset: offset as u64, index });
                 return out;
@@ -82,14 +83,14 @@ pub(super) fn pieces(bytes: &[u8], first: u64, following: Option<u64>, size: u64
         });
         (offset, index) = (region, to);
     }
-    tail(bytes, (offset, index), closed, &salt, &mut out);
+    tail(bytes, (offset, index), &salt, &mut out);
     out
 }
 
 /// What stands behind the records of a segment that is closed, or that others follow.
-fn tail(bytes: &[u8], (offset, index): (usize, u64), closed: bool, salt: &Salt, out: &mut Vec<Piece<'_>>) {
+fn tail(bytes: &[u8], (offset, index): (usize, u64), salt: &Salt, out: &mut Vec<Piece<'_>>) {
     let rest = bytes.get(offset..).unwrap_or_default();
-    if closed && End::read(rest, salt).is_none() && !rest.is_empty() {
+    if End::is_there(rest) && End::read(rest, salt).is_none() {
         let bytes = offset as u64..bytes.len() as u64;
         out.push(Piece::Around { index, bytes, why: "the index at its end is damaged" });
     }
