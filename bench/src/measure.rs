@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(crate) struct Cost {
     /// Seconds on the clock.
     pub(crate) wall: f64,
-    /// Seconds of processor time, user and system, of the process and those that it waited for.
+    /// Processor seconds, of the process and the children that it waited for, in user and in system mode.
     pub(crate) cpu: f64,
     /// Peak resident memory of the process (not its children), in MiB.
     pub(crate) peak_mib: f64,

@@ -356,3 +356,22 @@ fn an_anonymised_export_names_nobody() {
     let exports = home.run(&["--json", "audit", "query", "--act", "AUDIT.EXPORTED"], 0);
     assert_eq!(lines_of(&exports.stdout).len(), 2);
 }
+
+/// The operator's table of retention puts an erasure off, with the day and the regime.
+#[test]
+fn a_minimum_of_the_table_of_retention_queues_an_erasure() {
+    let home = home();
+    record(&home, &[event(1, "ERROR", "4711", MOBILE)]);
+    let own = "[[regime]]\nname = \"payments\"\nactions = [\"PAYMENT.\"]\nminimum = \"10 years\"\n";
+    home.write("home/retention.toml", format!("version = 1\nregimes = []\n{own}"));
+    let erase = ["--json", "audit", "erase", "--subject", "customer:4711", "--reason", "asked for"];
+    let queued = lines_of(&home.run(&erase, 0).stdout).remove(0);
+    let queued = &queued["erasures"][0]["queued"];
+    assert_eq!(
+        (&queued["waits_for"], &queued["due"]),
+        (&"payments".into(), &"2036-11-21".into()),
+        "{queued}"
+    );
+    home.run(&["audit", "erase", "--due"], 0);
+    assert_eq!(revealed(&home, 1)["obj"]["phone"], MOBILE);
+}

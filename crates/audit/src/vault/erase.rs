@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Event, Fact, Severity, Timestamp};
+use event::{Event, Fact, Severity};
 use sha2::{Digest as _, Sha256};
 
 use super::VaultError;
@@ -16,6 +16,7 @@ use super::sealed::{SEALED, SealedField};
 use super::store::Vault;
 use crate::owner::Owner;
 use crate::peer::Peer;
+use crate::retention::{RETENTION, Retention};
 use crate::{AuditError, clock};
 
 /// How the leaf of a destruction begins.
@@ -154,9 +155,7 @@ impl Owner {
     /// For each key that the law still protects: until which day, and by what. Every leaf that was sealed under it counts.
     fn floors(&self, keys: &[Id], kind: &str) -> Result<BTreeMap<Id, (String, String)>, AuditError> {
         let mut floors: BTreeMap<Id, (String, String)> = BTreeMap::new();
-        if !self.has_floors() {
-            return Ok(floors);
-        }
+        let Some(table) = self.table()? else { return Ok(floors) };
         let wanted: BTreeSet<&Id> = keys.iter().collect();
         let mut known: BTreeSet<(Id, String, String)> = BTreeSet::new();
         for entry in self.log.entries(0..self.log.durable_size()) {
@@ -170,7 +169,8 @@ impl Owner {
                 if !known.insert((key, event.act.to_string(), event.ts.as_str()[..10].to_owned())) {
                     continue;
                 }
-                let Some(floor) = self.floor(&event.act, kind, event.ts) else { continue };
+                let Some(floor) = table.floor(&event.act, &[kind], event.ts) else { continue };
+                let floor = (floor.date.to_string(), floor.regime);
                 let longest = floors.entry(key).or_insert_with(|| floor.clone());
                 if longest.0 < floor.0 {
                     *longest = floor;
@@ -352,13 +352,11 @@ impl Owner {
         recorded.map(certified).collect()
     }
 
-    /// The day until which the law keeps an event of this action about a subject of this kind, and by what.
-    fn floor(&self, _act: &str, _kind: &str, _ts: Timestamp) -> Option<(String, String)> {
-        None
-    }
-
-    fn has_floors(&self) -> bool {
-        false
+    /// What the operator's table of retention says, where there is one: the known regimes alone do not put off what a
+    /// person may ask for.
+    fn table(&self) -> Result<Option<Retention>, AuditError> {
+        let written = self.home.join(RETENTION).exists();
+        written.then(|| Retention::of(&self.home)).transpose()
     }
 }
 
