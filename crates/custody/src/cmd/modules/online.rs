@@ -28,14 +28,14 @@ pub(super) struct Online {
 
 impl Online {
     /// `GOSUMDB` may hold an address behind the key; `GOPROXY` lists proxies, which may serve the database below
-    /// `/sumdb/` (golang.org/design/25530-sumdb, "Proxying a Checksum Database").
+    /// `/sumdb/` (golang.org/design/25530-sumdb, "Proxying a Checksum Database"); without either the database is asked.
     pub(super) fn from_environment(name: &str) -> Result<Self, Failure> {
         let sumdb = env("GOSUMDB").unwrap_or_default();
         if sumdb == "off" {
             return Err(Failure::input(anyhow!("GOSUMDB is off")).hint("leave out `--online`"));
         }
         let direct = sumdb.split_ascii_whitespace().nth(1).map(ToOwned::to_owned);
-        let proxies = env("GOPROXY").unwrap_or_else(|| "https://proxy.golang.org,direct".into());
+        let proxies = env("GOPROXY").unwrap_or_default();
         let proxies =
             proxies.split([',', '|']).filter(|p| p.starts_with("http://") || p.starts_with("https://"));
         let mut bases: Vec<String> = match direct {
