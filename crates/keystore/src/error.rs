@@ -75,6 +75,15 @@ pub enum KeystoreError {
         /// Its epoch.
         epoch: u64,
     },
+    /// A token refused.
+    #[error("cannot {action} the token")]
+    Token {
+        /// What was attempted.
+        action: &'static str,
+        /// What its library said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {why}")]
     Randomness {

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Event, Fact, Severity, Timestamp};
+use event::{Event, Fact, Severity};
 use sha2::{Digest as _, Sha256};
 
 use super::VaultError;
 use super::calls::{Certified, Erasure};
+use super::place::Keep;
 use super::record::{Destroyed, Id, Queued, Record, Subject};
 use super::sealed::{SEALED, SealedField};
 use super::store::Vault;
@@ -154,7 +155,8 @@ impl Owner {
     /// For each key that the law still protects: until which day, and by what. Every leaf that was sealed under it counts.
     fn floors(&self, keys: &[Id], kind: &str) -> Result<BTreeMap<Id, (String, String)>, AuditError> {
         let mut floors: BTreeMap<Id, (String, String)> = BTreeMap::new();
-        if !self.has_floors() {
+        let keeps = self.guard.door.keeps()?;
+        if keeps.is_empty() {
             return Ok(floors);
         }
         let wanted: BTreeSet<&Id> = keys.iter().collect();
@@ -170,7 +172,8 @@ impl Owner {
                 if !known.insert((key, event.act.to_string(), event.ts.as_str()[..10].to_owned())) {
                     continue;
                 }
-                let Some(floor) = self.floor(&event.act, kind, event.ts) else { continue };
+                let day = &event.ts.as_str()[..10];
+                let Some(floor) = floor(&keeps, &event.act, kind, day) else { continue };
                 let longest = floors.entry(key).or_insert_with(|| floor.clone());
                 if longest.0 < floor.0 {
                     *longest = floor;
@@ -351,15 +354,13 @@ impl Owner {
         let recorded = destroyed.into_iter().filter_map(|known| known.recorded.map(|index| (known, index)));
         recorded.map(certified).collect()
     }
+}
 
-    /// The day until which the law keeps an event of this action about a subject of this kind, and by what.
-    fn floor(&self, _act: &str, _kind: &str, _ts: Timestamp) -> Option<(String, String)> {
-        None
-    }
-
-    fn has_floors(&self) -> bool {
-        false
-    }
+/// The day from which an event of this action about a subject of this kind may be closed, and what asks for it: the
+/// longest of all that concern it.
+fn floor(keeps: &[Keep], act: &str, kind: &str, day: &str) -> Option<(String, String)> {
+    let asked = keeps.iter().filter(|keep| keep.concerns(act, kind));
+    asked.filter_map(|keep| Some((keep.until(day)?, keep.name.clone()))).max()
 }
 
 fn holds(entry: &[u8], needle: &[u8]) -> bool {
