@@ -6,7 +6,10 @@
 
 mod append;
 mod measure;
+mod pe;
 mod redact;
+#[cfg(target_os = "linux")]
+mod ring;
 mod seal;
 
 use anyhow::Result;
@@ -31,11 +34,20 @@ fn main() -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let plan = Plan { rounds: if sample { 1 } else { 5 }, sample };
-    let entries: [(&str, Entry); 3] = [("seal", seal::run), ("append", append::run), ("redact", redact::run)];
+    let entries: &[(&str, Entry)] = &[
+        ("seal", seal::run),
+        ("append", append::run),
+        ("pe", pe::run),
+        ("redact", redact::run),
+        #[cfg(target_os = "linux")]
+        ("ring", ring::ring),
+        #[cfg(target_os = "linux")]
+        ("sdk", ring::sdk),
+    ];
     if !json {
         println!("{}", Row::heading());
     }
-    for (name, run) in entries {
+    for &(name, run) in entries {
         if !names.is_empty() && !names.iter().any(|n| *n == name) {
             continue;
         }

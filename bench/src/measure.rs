@@ -12,6 +12,8 @@ use serde::Serialize;
 pub(crate) struct Cost {
     /// Seconds on the clock.
     pub(crate) wall: f64,
+    /// Processor seconds, of the process and the children that it waited for, in user and in system mode.
+    pub(crate) cpu: f64,
     /// Peak resident memory of the process (not its children), in MiB.
     pub(crate) peak_mib: f64,
 }
@@ -88,8 +90,10 @@ pub(crate) fn run(command: &mut Command) -> Result<Cost> {
     if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
         bail!("{command:?} ended with wait status {status:#x}");
     }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    let cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
     // ru_maxrss is in KiB on Linux, getrusage(2).
-    Ok(Cost { wall: begun.elapsed().as_secs_f64(), peak_mib: usage.ru_maxrss as f64 / 1024.0 })
+    Ok(Cost { wall: begun.elapsed().as_secs_f64(), cpu, peak_mib: usage.ru_maxrss as f64 / 1024.0 })
 }
 
 /// `wait4`: the only call that gives the usage of exactly this child; the standard library does not offer it.

@@ -1,6 +1,7 @@
 // Payments is the service that Custody's demonstration builds, seals, runs, tampers with and catches: HTTP, a few
-// endpoints, a pool of goroutines and one path that is slow on purpose. Standard library only, and nothing in it
-// knows of Custody: it takes its listening socket as any service under a socket-passing supervisor does.
+// endpoints, a pool of goroutines and one path that is slow on purpose. It takes its listening socket as any service
+// under a socket-passing supervisor does. With -home (or CUSTODY_HOME) it records what it does through Custody's SDK: a
+// payment is answered when its event is durable, and the profiler's routes open for recorded traces only.
 package main
 
 import (
@@ -19,23 +20,29 @@ import (
 func main() {
 	address := flag.String("addr", "127.0.0.1:8080", "address to listen on when no socket is passed in")
 	workers := flag.Int("workers", 4, "goroutines that settle payments")
+	home := flag.String("home", os.Getenv("CUSTODY_HOME"), "Custody home to record in; empty: nothing is recorded")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := serve(*address, *workers, log); err != nil {
+	if err := serve(*address, *workers, *home, log); err != nil {
 		log.Error("payments stopped", "error", err)
 		os.Exit(1)
 	}
 }
 
 // serve runs until SIGTERM or SIGINT, then answers what is under way and returns.
-func serve(address string, workers int, log *slog.Logger) error {
+func serve(address string, workers int, home string, log *slog.Logger) error {
 	listener, passed, err := listen(address)
 	if err != nil {
 		return err
 	}
+	book, err := openBook(home, log)
+	if err != nil {
+		return err
+	}
+	defer book.close()
 	bank := NewBank(workers)
 	defer bank.Close()
-	server := &http.Server{Handler: routes(bank), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: routes(bank, book), ReadHeaderTimeout: 5 * time.Second}
 	stopped, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
 	failed := make(chan error, 1)

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+
+	"custody.example/sdk"
 )
 
 func TestPaymentsConserveMoney(t *testing.T) {
@@ -41,7 +45,8 @@ func TestFee(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	bank := NewBank(1)
 	defer bank.Close()
-	server := httptest.NewServer(routes(bank))
+	kept := &memory{}
+	server := httptest.NewServer(routes(bank, &book{events: kept, log: slog.Default()}))
 	defer server.Close()
 	for body, want := range map[string]int{
 		`{"from":"alice","to":"bob","amount":5}`:          http.StatusOK,
@@ -59,4 +64,53 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", body, response.StatusCode, want)
 		}
 	}
+	server.Close()
+	// What was understood is recorded, whatever became of it.
+	settled, declined := kept.acts["PAYMENT.SETTLED"], kept.acts["PAYMENT.DECLINED"]
+	if settled != 1 || declined != 2 || kept.traceless > 0 {
+		t.Errorf("recorded %v, %d without a trace", kept.acts, kept.traceless)
+	}
+}
+
+func TestAPaymentThatCannotBeRecordedIsNotConfirmed(t *testing.T) {
+	bank := NewBank(1)
+	defer bank.Close()
+	handler := routes(bank, &book{events: &memory{err: custody.ErrClosed}, log: slog.Default()})
+	response := httptest.NewRecorder()
+	body := strings.NewReader(`{"from":"alice","to":"bob","amount":5}`)
+	handler.ServeHTTP(response, httptest.NewRequest("POST", "/pay", body))
+	if response.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", response.Code)
+	}
+}
+
+func TestThereIsNoProfilerWithoutALedger(t *testing.T) {
+	bank := NewBank(1)
+	defer bank.Close()
+	response := httptest.NewRecorder()
+	routes(bank, &book{log: slog.Default()}).ServeHTTP(response, httptest.NewRequest("GET", "/debug/pprof/", nil))
+	if response.Code != http.StatusNotFound {
+		t.Errorf("status %d", response.Code)
+	}
+}
+
+// memory counts what it is given.
+type memory struct {
+	mu        sync.Mutex
+	acts      map[string]int
+	traceless int
+	err       error
+}
+
+func (m *memory) Record(ctx context.Context, e *custody.ComplianceEvent) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.acts == nil {
+		m.acts = map[string]int{}
+	}
+	m.acts[e.Action]++
+	if custody.TraceID(ctx) == "" {
+		m.traceless++
+	}
+	return m.err
 }

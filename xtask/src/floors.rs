@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),
+    ("audit-tracing", 4),
     ("custody", 5),
 ];
 /// Beside the house: they may use every floor, and no floor may use them.

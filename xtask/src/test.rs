@@ -45,8 +45,24 @@ pub(crate) fn soak() -> Result<()> {
 
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
+    otlp_exporter()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
+    rig::apply(&mut command);
     step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))
+}
+
+/// OpenTelemetry's exporter for Python, in an environment of its own in the rig.
+fn otlp_exporter() -> Result<()> {
+    let environment = rig::folder().join("otlp");
+    if environment.join("ready").is_file() {
+        return Ok(());
+    }
+    step("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+    let mut install = Command::new(environment.join("bin/python"));
+    install.args(pip).args(["--require-hashes", "-r", "scripts/otlp-exporter.txt"]);
+    step("OpenTelemetry's exporter", &mut install)?;
+    Ok(std::fs::write(environment.join("ready"), "")?)
 }
 
 /// Side-by-side benchmarks.

@@ -18,6 +18,8 @@ pub struct Bench {
     pub producers: usize,
     /// Events that a producer offers at once.
     pub batch: usize,
+    /// The trees of the home, for the report.
+    pub trees: &'static str,
 }
 
 /// What was measured.
@@ -35,6 +37,24 @@ pub struct BenchReport {
     pub ack_p99_us: u64,
     /// Whether an acknowledgement followed the sync.
     pub durable: bool,
+    /// Where the client ran.
+    pub client: &'static str,
+    /// Threads that offered events.
+    pub producers: usize,
+    /// Events that each offered at once.
+    pub batch: usize,
+    /// Batches that each had on their way.
+    pub in_flight: usize,
+    /// Bytes of each event as it was offered.
+    pub event_bytes: usize,
+    /// The trees that were kept over the events.
+    pub trees: &'static str,
+    /// What was bound into each leaf beside the event.
+    pub commitments: &'static str,
+    /// How often a checkpoint was published.
+    pub checkpoint_interval_ms: u64,
+    /// Processor time of this process, all threads, in microseconds an event; where the system tells.
+    pub cpu_us_per_event: Option<f64>,
 }
 
 /// Batches that a producer has on their way at a time.
@@ -50,7 +70,7 @@ pub fn bench(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<BenchReport, AuditError> {
     let producers = plan.producers.max(1) as u64;
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), cpu_seconds());
     let latencies: Result<Vec<Vec<(u64, Duration)>>, AuditError> = std::thread::scope(|scope| {
         let shares = (0..producers).map(|n| plan.events / producers + u64::from(n < plan.events % producers));
         let threads: Vec<_> =
@@ -61,11 +81,14 @@ pub fn bench(
         threads.into_iter().map(join).collect()
     });
     let elapsed = start.elapsed().as_secs_f64();
+    let used = cpu_seconds().zip(used).map(|(now, then)| now - then);
     let mut latencies: Vec<(u64, Duration)> = latencies?.into_iter().flatten().collect();
     latencies.sort_by_key(|(_, latency)| *latency);
     let events: u64 = latencies.iter().map(|(count, _)| count).sum();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = events as f64 / elapsed;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let cpu = used.map(|seconds| seconds * 1e6 / events.max(1) as f64);
     Ok(BenchReport {
         events,
         seconds: elapsed,
@@ -73,7 +96,28 @@ pub fn bench(
         ack_p50_us: percentile(&latencies, events.div_ceil(2)),
         ack_p99_us: percentile(&latencies, (events * 99).div_ceil(100)),
         durable: true,
+        client: if session.is_owner() {
+            "in the process of the ledger's owner"
+        } else {
+            "behind the owner's socket"
+        },
+        producers: plan.producers.max(1),
+        batch: plan.batch.max(1),
+        in_flight: IN_FLIGHT,
+        event_bytes: plan.size,
+        trees: plan.trees,
+        commitments: "none",
+        checkpoint_interval_ms: 1000,
+        cpu_us_per_event: cpu,
     })
+}
+
+/// Processor time of this process: fields 14 and 15 of proc_pid_stat(5), in hundredths of a second on Linux.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+    let ticks = |n: usize| fields.get(n)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// The latency of the `rank`-th fastest event, in microseconds; batches stand for their events.

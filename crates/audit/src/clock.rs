@@ -16,6 +16,14 @@ pub(crate) fn stamp(fact: Fact) -> Result<Event<'static>, AuditError> {
     Ok(fact.at(EventId::v7(ms, random), timestamp(seconds, now.subsec_nanos())))
 }
 
+/// A fact as it is offered: with its id and its time, from now on the same event however often it is offered.
+///
+/// # Errors
+/// [`AuditError::Randomness`] when the system has none for the id.
+pub fn document(fact: Fact) -> Result<Vec<u8>, AuditError> {
+    stamp(fact).map(|event| event.canonical())
+}
+
 /// Facts as they are offered.
 pub(crate) fn documents(facts: Vec<Fact>) -> Result<Vec<Vec<u8>>, AuditError> {
     facts.into_iter().map(|fact| stamp(fact).map(|event| event.canonical())).collect()

@@ -54,12 +54,26 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// The operator's rules of retention are none.
+    #[error("{} is not a table of retention: {why}", path.display())]
+    Retention {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// The home's redaction policy is none.
     #[error("{} is not a redaction policy: {why}", path.display())]
     Policy {
         /// The file.
         path: PathBuf,
         /// The rule that it breaks.
+        why: String,
+    },
+    /// A backup that cannot be made, or is not one.
+    #[error("the backup does not hold: {why}")]
+    Backup {
+        /// What is wrong.
         why: String,
     },
     /// Someone holds the home's lock but does not answer on its socket.
@@ -142,10 +156,12 @@ impl AuditError {
             Self::Invalid(_) | Self::NotFound { .. } | Self::NoKey { .. } | Self::KeyExists { .. } => {
                 ErrorKind::Request
             }
-            Self::Catalogue { .. } | Self::Policy { .. } | Self::Key { .. } | Self::Request { .. } => {
-                ErrorKind::Request
-            }
-            Self::Entry { .. } => ErrorKind::Damage,
+            Self::Catalogue { .. }
+            | Self::Retention { .. }
+            | Self::Policy { .. }
+            | Self::Key { .. }
+            | Self::Request { .. } => ErrorKind::Request,
+            Self::Entry { .. } | Self::Backup { .. } => ErrorKind::Damage,
             Self::Remote { kind, .. } => *kind,
             Self::Ledger(error) => ledger_kind(error),
             Self::Vault(error) => error.kind(),
@@ -185,9 +201,11 @@ impl AuditError {
 
 fn ledger_kind(error: &LedgerError) -> ErrorKind {
     match error {
-        LedgerError::OutOfRange { .. } | LedgerError::TooLong { .. } | LedgerError::Tlog(_) => {
-            ErrorKind::Request
-        }
+        LedgerError::OutOfRange { .. }
+        | LedgerError::TooLong { .. }
+        | LedgerError::Pruned { .. }
+        | LedgerError::Segment { .. }
+        | LedgerError::Tlog(_) => ErrorKind::Request,
         LedgerError::Damaged { .. }
         | LedgerError::WalDamaged { .. }
         | LedgerError::WalGap { .. }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ledger::{Log, Options};
+use ledger::{Log, Options, Trees};
 use signing::note::NoteVerifier;
 
 use crate::{AuditError, LogKeys};
@@ -18,6 +18,14 @@ const FINISHED: &str = "custody.toml";
 /// # Errors
 /// The operating system's answer; [`AuditError::NoKey`] or the ledger's reason when the key or the log was lost.
 pub fn create_home(home: &Path, host: &str) -> Result<NoteVerifier, AuditError> {
+    create_home_with(home, host, Trees::Both)
+}
+
+/// As [`create_home`], with the trees that the ledger is to keep for its life.
+///
+/// # Errors
+/// As there.
+pub fn create_home_with(home: &Path, host: &str, trees: Trees) -> Result<NoteVerifier, AuditError> {
     for folder in [home.to_owned(), home.join("keys")] {
         make_private_folder(&folder)?;
     }
@@ -28,18 +36,18 @@ pub fn create_home(home: &Path, host: &str) -> Result<NoteVerifier, AuditError> 
         Err(AuditError::NoKey { .. }) => keys.create(&origin(host)?),
         signer => Ok(signer?.verifier()),
     }?;
-    begin_log(home, &keys)?;
+    begin_log(home, &keys, trees)?;
     Ok(verifier)
 }
 
 /// Publishes the checkpoint of the empty log, if this home never had one.
-fn begin_log(home: &Path, keys: &LogKeys) -> Result<(), AuditError> {
+fn begin_log(home: &Path, keys: &LogKeys, trees: Trees) -> Result<(), AuditError> {
     if home.join("log/checkpoint").exists() {
         return Ok(());
     }
     let signer = keys.signer()?;
     let create = !home.join(FINISHED).exists();
-    let options = Options { create, ..Options::new(signer.name().to_owned(), signer) };
+    let options = Options { create, trees, ..Options::new(signer.name().to_owned(), signer) };
     let (log, _) = Log::open(home, options)?;
     Ok(log.close()?)
 }
@@ -53,7 +61,7 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), AuditError> {
 }
 
 /// A name that a note key may have: no spaces, no `+`.
-fn origin(host: &str) -> Result<String, AuditError> {
+pub(crate) fn origin(host: &str) -> Result<String, AuditError> {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let host: String = host.chars().filter(plain).take(63).collect();
     let host = if host.is_empty() { "localhost" } else { &host };

@@ -25,6 +25,7 @@ pub(crate) struct Meter {
     waits: [AtomicU64; WAIT_BOUNDS_US.len() + 1],
     waited_us: AtomicU64,
     failed: AtomicU64,
+    outside: AtomicU64,
 }
 
 impl Meter {
@@ -53,6 +54,11 @@ impl Meter {
         self.waited_us.fetch_add(us, Ordering::Relaxed);
     }
 
+    /// Admitted events came from another process.
+    pub(crate) fn came_from_outside(&self, events: u64) {
+        self.outside.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// A batch could not be stored.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -69,6 +75,7 @@ impl Meter {
             waits: self.waits.iter().map(of).collect(),
             waited_us: of(&self.waited_us),
             failed_batches: of(&self.failed),
+            outside: of(&self.outside),
             ..Metrics::default()
         }
     }
@@ -93,12 +100,14 @@ pub struct Metrics {
     pub waited_us: u64,
     /// Batches that could not be stored.
     pub failed_batches: u64,
+    /// Admitted events that other processes offered.
+    pub outside: u64,
     /// Events with an index, durable or not.
     pub size: u64,
     /// Durable events.
     pub durable: u64,
     /// Events under the newest checkpoint.
     pub published: u64,
-    /// Events that producers said they dropped, by producer.
-    pub drops: BTreeMap<String, u64>,
+    /// Events that producers of rings lost, by their own count.
+    pub lost: u64,
 }

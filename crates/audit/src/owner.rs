@@ -1,6 +1,6 @@
 //! The owner of a home: admits, names the peer, recognises repetitions, and hands leaves to the ledger.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +26,7 @@ use crate::window::{Place, WINDOW, Window};
 pub(crate) struct Owner {
     pub(crate) log: Log,
     pub(crate) me: Peer,
+    pub(crate) home: PathBuf,
     /// Which entries a condition can mean.
     pub(crate) index: Arc<Index>,
     catalogue: Catalogue,
@@ -98,6 +99,7 @@ impl Owner {
         let notable = recovery.created || recovery.replayed > 0;
         let owner = Self {
             me: Peer::own(),
+            home: home.to_owned(),
             index: Arc::new(Index::of(home)),
             catalogue,
             refusals: Refusals::default(),
@@ -131,8 +133,8 @@ impl Owner {
         self.settle(self.sequence(admitted)?)
     }
 
-    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost from the count, not from
-    /// the callers: they had their refusal.
+    /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost
+    /// from the count, not from the callers: they had their refusal.
     pub(crate) fn record_refusals(&self) {
         let mut facts = self.refusals.take();
         facts.extend(self.rings.losses());
@@ -143,6 +145,11 @@ impl Owner {
 
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        self.queue_admitted(self.admit_all(offered, peer))
+    }
+
+    /// Admits a batch that comes from a peer. Refusals are counted.
+    pub(crate) fn admit_all(&self, offered: &[Vec<u8>], peer: &Peer) -> Vec<Admitted> {
         let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
         for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
             self.refusals.note(peer, refusal);
@@ -151,6 +158,14 @@ impl Owner {
                 tap.refused(refusal);
             }
         }
+        if peer.pid != self.me.pid || peer.caller.is_some() {
+            self.meter.came_from_outside(admitted.iter().filter(|admitted| admitted.is_ok()).count() as u64);
+        }
+        admitted
+    }
+
+    /// Queues what was admitted and is new, and remembers its traces.
+    pub(crate) fn queue_admitted(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let traces = self
             .traces
             .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
@@ -160,7 +175,7 @@ impl Owner {
     }
 
     /// Gives what is new its place, in the order of the ledger.
-    pub(crate) fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
         let since = Instant::now();
         self.guard.settle()?; // a leaf must not be durable before the key that opens it is
         let mut sequence = self.lock();
@@ -201,7 +216,7 @@ impl Owner {
         Ok(Submitted { ticket, batch, foreseen, new, items, since })
     }
 
-    pub(crate) fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
+    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
         let admitted = self.admit(offered, peer, false)?;
         if OWN_ACTIONS.iter().any(|own| admitted.1[ACT_AT..].starts_with(own.as_bytes())) {
             let message = "is recorded by the ledger's owner only".to_owned();
@@ -273,7 +288,7 @@ impl Owner {
     /// event is `audit verify`'s to report.
     fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
         let end = self.log.durable_size();
-        let start = end.saturating_sub(WINDOW as u64);
+        let start = end.saturating_sub(WINDOW as u64).max(self.log.minimum());
         let mut window = Window::new(WINDOW);
         let mut opened = None;
         for (entry, index) in self.log.entries(start..end).zip(start..) {

@@ -32,7 +32,7 @@ pub fn own(home: &Path) -> Result<Session, AuditError> {
 }
 
 impl Session {
-    fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
+    pub(crate) fn as_owner(&self) -> Result<Arc<Owned>, AuditError> {
         self.owned().ok_or_else(|| AuditError::Ledger(LedgerError::Owned { home: self.home().to_owned() }))
     }
 
@@ -73,6 +73,7 @@ impl Session {
         Ok(Metrics {
             size: log.size(),
             durable: log.durable_size(),
+            lost: owned.owner.rings.dropped(),
             published: log.latest_checkpoint().size(),
             ..owned.owner.meter.read()
         })
@@ -91,12 +92,6 @@ impl Session {
     /// # Errors
     /// When it cannot be read, or this process is not the owner.
     pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, AuditError> {
-        self.as_owner()?;
-        let path = self.home().join("log").join(tile.to_string());
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(AuditError::io("read", &path, error)),
-        }
+        Ok(self.as_owner()?.owner.log.read_resource(&tile.to_string())?)
     }
 }

@@ -63,6 +63,14 @@ impl Owner {
         search(&Durable(&self.log), Some(&*self.index), filter, sink)
     }
 
+    /// Lets `look` read every durable entry.
+    pub(crate) fn with_durable<T>(
+        &self,
+        look: impl FnOnce(&dyn Source) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
+        look(&Durable(&self.log))
+    }
+
     /// As [`Owner::query`], and then what comes, while `wanted`. `idle` is called when there is nothing more now.
     pub(crate) fn follow(
         &self,
@@ -96,16 +104,11 @@ struct Durable<'a>(&'a Log);
 
 impl Source for Durable<'_> {
     fn range(&self) -> Range<u64> {
-        0..self.0.durable_size()
+        self.0.minimum()..self.0.durable_size()
     }
 
     fn read(&self, range: Range<u64>, each: &mut dyn FnMut(u64, Vec<u8>) -> bool) -> Result<(), AuditError> {
-        let start = range.start;
-        for (entry, index) in self.0.entries(range).zip(start..) {
-            if !each(index, entry?) {
-                break;
-            }
-        }
+        self.0.for_each(range, &mut |index, entry| each(index, entry.to_vec()))?;
         Ok(())
     }
 }

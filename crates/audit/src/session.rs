@@ -14,6 +14,7 @@ use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
 use crate::redact::Guard;
+use crate::retention::Report;
 use crate::socket::{Client, Server};
 use crate::vault::{VaultAnswer, VaultCall};
 use crate::{AuditError, LogKeys, load_catalogue};
@@ -206,6 +207,18 @@ impl Session {
         self.with_role(|role| match role {
             Role::Owner(owned) => owned.owner.prove_consistency(old),
             Role::Client(client) => client.prove_consistency(old),
+        })
+    }
+
+    /// What may go and what is due, by the home's table of retention. `confirm_clock` first records that the clock is
+    /// right, where it is doubted.
+    ///
+    /// # Errors
+    /// [`AuditError::Retention`] when the table is none; when the owner cannot be asked.
+    pub fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.retention(confirm_clock, &owned.owner.me),
+            Role::Client(client) => client.retention(confirm_clock),
         })
     }
 

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use event::{InvalidComplianceEvent, read_stored};
 use ledger::{Report, VerifyOptions};
-use tlog::TILE_WIDTH;
 
-use crate::files::Files;
 use crate::{AuditError, LogKeys};
 
 /// More entries that are no events than this are counted, not kept.
@@ -33,6 +31,9 @@ impl Verification {
     }
 }
 
+/// How often the progress of the events is told, in events.
+const EACH: u64 = 4096;
+
 /// Verifies a home: every file under `log/` against the signed checkpoint, an earlier checkpoint when one is given,
 /// then every entry against the schema and the canonical form. `progress` gets what is done and how much there is.
 ///
@@ -43,34 +44,58 @@ pub fn verify(
     earlier: Option<String>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, AuditError> {
+    verify_with(home, VerifyOptions { earlier, ..VerifyOptions::default() }, progress)
+}
+
+/// As [`verify`], but only what came after `since`, a checkpoint up to which the ledger was verified before: the time it
+/// takes is that of what is new. That the ledger extends it is checked.
+///
+/// # Errors
+/// As there.
+pub fn verify_since(
+    home: &Path,
+    since: String,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, AuditError> {
+    verify_with(home, VerifyOptions { since: Some(since), ..VerifyOptions::default() }, progress)
+}
+
+fn verify_with(
+    home: &Path,
+    options: VerifyOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, AuditError> {
     let verifier = LogKeys::of(home).verifier()?;
-    let options = VerifyOptions { origin: None, earlier };
     let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
     let log = ledger::verify(home, &verifier, &options, &mut twice)?;
     let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0, vault: None };
     found.vault = crate::vault::damage(home)?;
     let size = found.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size());
     if found.log.holds() && size > 0 {
-        check_events(&Files::at(home, size), &mut found, progress)?;
+        check_events(home, found.log.verified_from..size, &mut found, progress)?;
     }
     Ok(found)
 }
 
 fn check_events(
-    files: &Files,
+    home: &Path,
+    range: std::ops::Range<u64>,
     found: &mut Verification,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), AuditError> {
-    for bundle in 0..files.size.div_ceil(TILE_WIDTH) {
-        let first = bundle * TILE_WIDTH;
-        for (index, entry) in (first..).zip(files.bundle(bundle)?) {
-            let Err(why) = read_stored(&entry) else { continue };
+    let size = range.end;
+    let reader = ledger::Reader::open(home, &LogKeys::of(home).verifier()?)?;
+    reader.for_each(range, &mut |index, entry| {
+        if index.is_multiple_of(EACH) {
+            progress(size + index, size * 2);
+        }
+        if let Err(why) = read_stored(entry) {
             found.not_events_count += 1;
             if found.not_events.len() < MAX_KEPT {
                 found.not_events.push((index, why));
             }
         }
-        progress(files.size + first, files.size * 2);
-    }
+        true
+    })?;
     Ok(())
 }

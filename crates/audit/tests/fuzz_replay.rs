@@ -38,9 +38,18 @@ proptest! {
     }
 
     #[test]
+    fn any_table(lines in proptest::collection::vec(r#"(name|minimum|maximum|keep|every|pattern|size) = ("[a-z0-9 %{}.-]{0,20}"|[0-9]{1,3})|\[\[regime\]\]|\[rolling\]"#, 0..8)) {
+        audit::fuzzing::retention(format!("version = 1\n{}", lines.join("\n")).as_bytes());
+    }
+
+    #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         audit::fuzzing::socket(&bytes);
         audit::fuzzing::http(&bytes);
+        audit::fuzzing::otlp(&bytes);
+        audit::fuzzing::spill(&bytes);
+        audit::fuzzing::index(&[b"custody-index\0\0\x01".as_slice(), &bytes].concat());
+        audit::fuzzing::backup(&[b"custody-backup\0\x01".as_slice(), &bytes].concat());
         audit::fuzzing::tokens(&[b"# custody-tokens-v1\n".as_slice(), &bytes].concat());
     }
 }
@@ -49,11 +58,17 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 4] = [
+    let targets: [Target; 10] = [
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
+        ("audit_alerts", audit::fuzzing::alerts),
+        ("audit_spill", audit::fuzzing::spill),
+        ("audit_otlp", audit::fuzzing::otlp),
         ("audit_tokens", audit::fuzzing::tokens),
+        ("audit_index", audit::fuzzing::index),
+        ("audit_retention", audit::fuzzing::retention),
+        ("audit_backup", audit::fuzzing::backup),
     ];
     for (name, target) in targets {
         let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));

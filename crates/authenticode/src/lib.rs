@@ -34,6 +34,9 @@ pub mod table;
 pub mod timestamp;
 pub mod verify;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod attribute;
 mod checksum;
 mod error;

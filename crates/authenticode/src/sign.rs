@@ -253,3 +253,43 @@ pub fn first_signature(table: &[u8]) -> Result<Option<Vec<u8>>> {
     let length = pkix::cms::SignedData::read(first.content)?.len;
     Ok(Some(first.content[..length].to_vec()))
 }
+
+/// An image whose signature is replaced by another `ContentInfo` over the same bytes: one with a timestamp, or with a
+/// further signature. Nothing is hashed but for the checksum.
+///
+/// # Errors
+/// When it is no image, or cannot be read or written.
+pub fn replace(
+    source: &mut (impl Read + Seek),
+    destination: &mut (impl Write + Seek),
+    pkcs7: &[u8],
+) -> Result<()> {
+    let image = Image::read(source)?;
+    let found = pass::copy(source, &image, &Wanted::default(), destination)?;
+    let options = Options::default();
+    Prepared { image, found, options, digest: Digest::Sha256, old_table: Vec::new() }
+        .finish(destination, pkcs7)
+}
+
+/// The first signature of an image.
+///
+/// # Errors
+/// When it is no image, cannot be read, or has none.
+pub fn existing(source: &mut (impl Read + Seek)) -> Result<Vec<u8>> {
+    let image = Image::read(source)?;
+    let table = read_table(source, &image)?;
+    first_signature(&table)?.ok_or_else(|| AuthenticodeError::unsuitable("date it", "it has no signature"))
+}
+
+/// `AlgorithmIdentifier` of a certificate request's signature, which names its digest.
+///
+/// # Errors
+/// When the key's algorithm is none that Authenticode knows.
+pub fn request_algorithm(algorithm: Algorithm) -> Result<Vec<u8>> {
+    Ok(match algorithm {
+        Algorithm::RsaSha256 => der::algorithm(pkix::oid::SHA256_WITH_RSA, der::NULL),
+        Algorithm::RsaSha384 => der::algorithm(pkix::oid::SHA384_WITH_RSA, der::NULL),
+        Algorithm::RsaSha512 => der::algorithm(pkix::oid::SHA512_WITH_RSA, der::NULL),
+        other => signature_algorithm(other)?,
+    })
+}

@@ -19,6 +19,15 @@ version = 1
 [serve]
 # The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
 #listen = [\"127.0.0.1:8480\"]
+
+[heartbeat]
+# Seconds between heartbeats of the daemon, and after how many without an event from outside it records the silence.
+#interval = 60
+#silence = 3600
+
+[alerts]
+# Rules of alerts (docs/formats/alerts.md).
+#file = \"alerts.toml\"
 ";
 
 /// The version of the format that this program reads.
@@ -35,6 +44,12 @@ pub(crate) struct Config {
     /// `[serve]`.
     #[serde(default)]
     pub(crate) serve: crate::daemon::settings::Serve,
+    /// `[heartbeat]`.
+    #[serde(default)]
+    pub(crate) heartbeat: crate::daemon::settings::Heartbeat,
+    /// `[alerts]`.
+    #[serde(default)]
+    pub(crate) alerts: crate::daemon::settings::Alerts,
 }
 
 /// What concerns seals.

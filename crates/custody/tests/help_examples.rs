@@ -33,6 +33,18 @@ const UNTIL_STOPPED: &[&str] = &[
 
 /// Examples that cannot be run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
+    (
+        "custody pe timestamp signed.exe --tsa http://timestamp.example.com/ --tsa http://timestamp.example.org/",
+        "nobody answers at these addresses; `tests/pe_timestamp.rs` has an authority of its own",
+    ),
+    (
+        "custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem",
+        "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
+    (
+        "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026?pin-source=file:pin' --algorithm p256",
+        "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
 ];
@@ -110,6 +122,8 @@ fn stage() -> Option<Home> {
     let events = (0..3).map(|n| of(event(&id(n)), "4711") + "\n").collect::<String>();
     let named = of(event("0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10"), "4712");
     stage.write("events.jsonl", format!("{events}{named}\n"));
+    let rules = "version = 1\n[[rule]]\nname = \"logins\"\ncount = \"AUTH.LOGIN.FAIL\"\nthreshold = 10\n";
+    stage.write("alerts.toml", rules);
     stage.write("release.zip", zip_of("release/README", b"one file, stored\n"));
     for name in ["go1.27.3.linux-amd64.tar.gz", "go.zip"] {
         stage.write(name, support::go::release());
@@ -120,9 +134,16 @@ fn stage() -> Option<Home> {
         "version = 1\npolicy = 1\n[[rule]]\nname = \"phone\"\nfields = [\"ctx.phone\"]\n\
          subject = \"customer=ctx.customer\"\naction = \"sm4-gcm\"\n",
     );
+    stage.write("dist/app.exe", support::pe::program(1));
+    stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     std::fs::copy(stage.path().join("keys/log.vkey"), stage.folder().join("log.vkey")).unwrap();
     stage.write("app.exe", support::pe::program(2));
     support::pe::authority(stage.folder());
+    support::pe::openssl(
+        stage.folder(),
+        "pkcs12 -export -inkey code.key.pem -in code.pem -passout pass:secret -out code.p12",
+    );
+    stage.write("code.password", "secret\n");
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     Some(stage)

@@ -78,7 +78,7 @@ fn a_ledger_that_is_gone_does_not_hold() {
 #[test]
 fn a_missing_tile_is_damage_wherever_it_is_met() {
     let home = Home::new();
-    std::fs::remove_dir_all(home.path().join("log/sm3")).unwrap();
+    std::fs::remove_dir_all(home.path().join("log/tiles/sm3")).unwrap();
     for command in [&["audit", "verify"][..], &["audit", "query"]] {
         home.run(command, 1);
     }

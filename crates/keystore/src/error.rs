@@ -64,6 +64,39 @@ pub enum KeystoreError {
         /// Its mode bits.
         mode: u32,
     },
+    /// The bytes are no PKCS #12 file, or one that is protected in a way that is not supported.
+    #[error("cannot open PKCS #12: {why}")]
+    Pkcs12 {
+        /// The rule that they break.
+        why: String,
+    },
+    /// The password or PIN is another.
+    #[error("wrong password for the {what}")]
+    Password {
+        /// What it should have opened.
+        what: &'static str,
+    },
+    /// A PKCS #11 URI that names nothing, or too much.
+    #[error("cannot use the PKCS #11 URI: {why}")]
+    Uri {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A token refused.
+    #[error("the token did not {action}")]
+    Token {
+        /// What was attempted.
+        action: &'static str,
+        /// What the token said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key on a token could leave it.
+    #[error("key {key} could leave its token")]
+    Extractable {
+        /// The key.
+        key: String,
+    },
     /// The signing crate refused.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -74,15 +107,6 @@ pub enum KeystoreError {
         place: String,
         /// Its epoch.
         epoch: u64,
-    },
-    /// A token refused.
-    #[error("cannot {action} the token")]
-    Token {
-        /// What was attempted.
-        action: &'static str,
-        /// What its library said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {why}")]
@@ -126,6 +150,16 @@ impl KeystoreError {
             Self::Revoked { .. } => Some("make a new key with `custody key new`".into()),
             Self::Wrapped { .. } => {
                 Some("put the vault and its key-encryption key of the same day together".into())
+            }
+            Self::Password { .. } => Some(
+                "read it from the right file with `--password-file`; tokens lock after a few tries".into(),
+            ),
+            Self::Uri { .. } => Some(
+                "for example `pkcs11:token=release;object=code?module-path=/usr/lib/softhsm/libsofthsm2.so`"
+                    .into(),
+            ),
+            Self::Extractable { .. } => {
+                Some("take a token that keeps its keys, and make the key there with `custody pe key`".into())
             }
             _ => None,
         }

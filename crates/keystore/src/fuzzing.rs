@@ -25,3 +25,23 @@ pub fn kek_file(data: &[u8]) {
         assert!(text.starts_with("custody-kek 1"));
     }
 }
+
+/// PKCS #12: reading ends.
+pub fn pkcs12(data: &[u8]) {
+    // The rounds that a file asks for are bounded, and so is this.
+    if data.len() < 4096 {
+        let _ = crate::pkcs12::open(data, "").is_ok();
+        let _ = crate::pkcs12::open_encrypted_key(data, "").is_ok();
+    }
+}
+
+/// PKCS #11 URIs: what is read names no PIN.
+#[cfg(feature = "pkcs11")]
+pub fn pkcs11_uri(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(uri) = crate::pkcs11::Uri::parse(text) {
+        let names = |part: &str| part.starts_with("pin-value=");
+        assert!(!text.split([';', '?', '&', ':']).any(names), "a PIN in a URI is accepted");
+        let _ = uri.describe();
+    }
+}

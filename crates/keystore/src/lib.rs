@@ -18,7 +18,8 @@
 //! **Revocation** beats trust, whichever came first, also for own keys, and is not undone. All signatures by a
 //! revoked key stop counting, also those made while it was good: nothing in the signature proves which those are.
 //!
-//! What this crate does not do: passphrases (the file's mode and the disk protect the key), PKCS #12, tokens. On
+//! Keys of others' making are read from PKCS #12 ([`pkcs12`]) and used on PKCS #11 tokens ([`pkcs11`], a feature that is
+//! on by default). What this crate does not do: passphrases for its own files (the mode and the disk protect them). On
 //! Windows the mode bits do not exist; the folder inherits the access list of the profile it stands in.
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,9 @@ mod files;
 pub mod kek;
 mod keyring;
 mod name;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
+pub mod pkcs12;
 mod store;
 mod trust;
 

@@ -1,12 +1,12 @@
 //! A key-encryption key in a real PKCS #11 token, as SoftHSM gives it; skipped by name where that is not installed.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "pkcs11"))]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use keystore::kek::{KekToken, KeyEncryptionKey as _, TokenPlace};
+use keystore::kek::{KekToken, KeyEncryptionKey as _};
 
 const MODULES: [&str; 3] = [
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -45,13 +45,11 @@ fn an_epoch_destroyed_in_the_token_opens_nothing() {
 }
 
 fn in_token(module: &Path, pin: &Path) {
-    let place = TokenPlace {
-        module: module.to_owned(),
-        token: "custody".into(),
-        object: "vault".into(),
-        pin_file: pin.to_owned(),
+    let uri = |token: &str| {
+        let (module, pin) = (module.display(), pin.display());
+        format!("pkcs11:token={token};object=vault?module-path={module}&pin-source={pin}")
     };
-    let kek = KekToken::new(place.clone());
+    let kek = KekToken::new(&uri("custody"), None).unwrap();
     assert!(kek.epochs().unwrap().is_empty());
     kek.add(1).unwrap();
     let wrapped = kek.wrap(1, &[9; 16]).unwrap();
@@ -60,10 +58,9 @@ fn in_token(module: &Path, pin: &Path) {
     assert!(kek.add(2).is_err());
     assert!(kek.unwrap(2, &wrapped).is_err());
     kek.keep_only(2).unwrap();
-    let other = KekToken::new(place.clone());
+    let other = KekToken::new(&uri("custody"), None).unwrap();
     assert_eq!(other.epochs().unwrap(), [2]);
     assert!(other.unwrap(1, &wrapped).is_err());
     assert!(other.keep_only(1).is_err());
-    let elsewhere = KekToken::new(TokenPlace { token: "another".into(), ..place });
-    assert!(elsewhere.epochs().is_err());
+    assert!(KekToken::new(&uri("another"), None).unwrap().epochs().is_err());
 }

@@ -9,8 +9,11 @@ use crate::error::{CheckpointError, LedgerError};
 
 /// Path of the published checkpoint, below the home.
 pub(crate) const PATH: &str = "log/checkpoint";
-/// Where the next one is written before it gets its name. Outside `log/`, where every file is part of the log.
-pub(crate) const NEXT: &str = "wal/checkpoint.next";
+/// Where the next one is written before it gets its name.
+pub(crate) const NEXT: &str = "log/checkpoint.next";
+/// First word of the extension line that says below which index entries were pruned (c2sp.org/tlog-tiles, "Pruning",
+/// leaves open where a log says so).
+const MINIMUM: &str = "minimum ";
 
 /// A checkpoint together with the signed note it stands in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,24 +37,26 @@ impl SignedCheckpoint {
         self.checkpoint.sm3_root.as_ref()
     }
 
-    /// Opens a note with the log's key. Every signature must be by that key: a log's own checkpoint carries no
-    /// other, and bytes that nothing vouches for must not hide in it.
+    /// Entries below this index were pruned.
+    #[must_use]
+    pub fn minimum(&self) -> u64 {
+        minimum(&self.checkpoint).unwrap_or(0)
+    }
+
+    /// Opens a note, which must carry a signature by the log's key. Lines by other keys (witnesses, the log's own key
+    /// of another algorithm) are kept and not judged here, as c2sp.org/signed-note asks ("Signatures").
     ///
     /// # Errors
     /// [`CheckpointError`].
     pub fn open(note: &str, verifier: &NoteVerifier, origin: &str) -> Result<Self, CheckpointError> {
         let opened = verifier.open(note).map_err(|e| CheckpointError::Signature(Arc::new(e)))?;
-        let signatures = note.get(opened.text.len()..).unwrap_or_default();
-        if signatures.lines().filter(|line| !line.is_empty()).count() != 1 {
-            return Err(CheckpointError::UnknownSignature);
-        }
         let checkpoint = Checkpoint::parse(&opened.text).map_err(CheckpointError::Text)?;
         if checkpoint.origin != origin {
             let expected = origin.to_owned();
             return Err(CheckpointError::Origin { found: checkpoint.origin, expected });
         }
-        if checkpoint.sm3_root.is_none() {
-            return Err(CheckpointError::NoSm3);
+        if minimum(&checkpoint).is_none_or(|minimum| minimum > checkpoint.size) {
+            return Err(CheckpointError::Minimum);
         }
         Ok(Self { checkpoint, note: note.to_owned() })
     }
@@ -68,20 +73,23 @@ impl SignedCheckpoint {
     pub(crate) fn sign(
         origin: &str,
         signer: &NoteSigner,
-        size: u64,
+        (size, minimum): (u64, u64),
         root: Hash,
-        sm3_root: Hash,
+        sm3_root: Option<Hash>,
     ) -> Result<Self, LedgerError> {
-        let checkpoint = Checkpoint {
-            origin: origin.to_owned(),
-            size,
-            root,
-            sm3_root: Some(sm3_root),
-            extensions: Vec::new(),
-        };
+        let extensions = if minimum > 0 { vec![format!("{MINIMUM}{minimum}")] } else { Vec::new() };
+        let checkpoint = Checkpoint { origin: origin.to_owned(), size, root, sm3_root, extensions };
         let note = signer
             .sign(&checkpoint.to_string())
             .map_err(|source| LedgerError::Signing { source: Arc::new(source) })?;
         Ok(Self { checkpoint, note })
     }
+}
+
+/// The minimum index: 0 when no line says one, `None` when a line is not in its one spelling or there are two.
+fn minimum(checkpoint: &Checkpoint) -> Option<u64> {
+    let mut lines = checkpoint.extensions.iter().filter_map(|line| line.strip_prefix(MINIMUM));
+    let Some(line) = lines.next() else { return Some(0) };
+    let minimum: u64 = line.parse().ok()?;
+    (minimum > 0 && minimum.to_string() == line && lines.next().is_none()).then_some(minimum)
 }

@@ -73,6 +73,30 @@ pub enum LedgerError {
         /// The size it was compared with.
         size: u64,
     },
+    /// An entry that was pruned.
+    #[error("entry {index} was pruned; entries are kept from index {minimum} on")]
+    Pruned {
+        /// The index.
+        index: u64,
+        /// The first index that is kept.
+        minimum: u64,
+    },
+    /// A segment that cannot be handled so.
+    #[error("the segment at index {first}: {why}")]
+    Segment {
+        /// Index of its first entry, as it was named.
+        first: u64,
+        /// Why.
+        why: &'static str,
+    },
+    /// A home of a later version.
+    #[error("{path} says a format that this version does not know: {found}")]
+    Format {
+        /// The file, below the home.
+        path: String,
+        /// What it says.
+        found: String,
+    },
     /// The files under `log/` are not what the checkpoint says.
     #[error("{path} is damaged: {why}")]
     Damaged {
@@ -134,24 +158,21 @@ pub enum CheckpointError {
         /// The origin of this log.
         expected: String,
     },
-    /// It has no SM3 root.
-    #[error("it has no SM3 root")]
-    NoSm3,
+    /// Its line about the minimum index.
+    #[error("its minimum index is malformed or beyond its size")]
+    Minimum,
     /// It is not UTF-8.
     #[error("it is not UTF-8 text")]
     NotText,
-    /// It carries signature lines that the log's key did not make.
-    #[error("it carries signatures by unknown keys")]
-    UnknownSignature,
 }
 
 impl LedgerError {
     /// Sorts an answer of the operating system by who must act.
     pub(crate) fn io(what: &'static str, path: impl Into<String>, source: io::Error) -> Self {
-        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let (path, kind, source) = (path.into(), source.kind(), Arc::new(source));
         match kind {
-            StorageFull | QuotaExceeded => Self::Full { what, path, source },
+            StorageFull | QuotaExceeded | FileTooLarge => Self::Full { what, path, source },
             PermissionDenied | ReadOnlyFilesystem => Self::ReadOnly { what, path, source },
             _ => Self::Io { what, path, source },
         }

@@ -4,13 +4,14 @@ use signing::Ed25519Signer;
 use signing::note::NoteSigner;
 
 use crate::SignedCheckpoint;
-use crate::error::LedgerError;
-use crate::storage::{Name, Site, Storage, Stored};
-use crate::wal::record::{self, Salt};
-use crate::wal::replay::replay;
+use crate::segment::record::{self, Header, Salt};
+use crate::segment::scan::{Rest, scan};
 
 /// The salt of the vector in `docs/formats/ledger.md`, so that its record is a seed.
 const SALT: Salt = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// A segment that begins at entry 5.
+const HEADER: Header = Header { first: 5, salt: SALT, begun: 0 };
 
 /// A record that is read is built again from its leaves, byte for byte.
 pub fn wal_record(data: &[u8]) {
@@ -30,7 +31,7 @@ pub fn wal_record(data: &[u8]) {
 /// A segment with any bytes after its header is replayed or refused: what is replayed is numbered without a gap, and
 /// replaying from the end finds nothing more.
 pub fn wal_segment(data: &[u8]) {
-    let mut bytes = record::segment_header(0, &SALT);
+    let mut bytes = HEADER.to_block();
     bytes.extend_from_slice(data);
     replayed(bytes);
 }
@@ -39,7 +40,7 @@ pub fn wal_segment(data: &[u8]) {
 /// says how many follow: with its highest bit the payload of a record, whose first leaf and count lead it, without
 /// it bytes that belong to none.
 pub fn wal_records(data: &[u8]) {
-    let mut bytes = record::segment_header(0, &SALT);
+    let mut bytes = HEADER.to_block();
     let mut rest = data;
     while let Some((kind, tail)) = rest.split_first() {
         let (piece, tail) = tail.split_at(tail.len().min(usize::from(kind & 0x7f)));
@@ -77,65 +78,43 @@ pub fn checkpoint(data: &[u8]) {
 }
 
 fn replayed(bytes: Vec<u8>) {
-    let segment = OneSegment(bytes);
     let mut leaves = 0;
-    match replay(&segment, 5, &mut |_| leaves += 1) {
-        Ok(found) => {
-            assert_eq!(found.end, 5 + leaves);
-            let mut more = 0;
-            assert!(
-                replay(&segment, found.end, &mut |_| more += 1).is_ok_and(|again| again.end == found.end)
-            );
-            assert_eq!(more, 0);
-        }
-        Err(error) => {
-            assert!(matches!(error, LedgerError::WalDamaged { .. } | LedgerError::WalGap { .. }), "{error}");
+    let Ok(found) = scan(&bytes, HEADER.first, &mut |_, record| leaves += record.leaves().count() as u64)
+    else {
+        return;
+    };
+    assert_eq!(found.end, HEADER.first + leaves);
+    let records = &bytes[..usize::try_from(found.records_end).unwrap_or(usize::MAX)];
+    let again =
+        scan(records, HEADER.first, &mut |_, _| ()).expect("the same records, and nothing behind them");
+    assert_eq!((again.end, &again.marks), (found.end, &found.marks));
+    assert!(matches!(again.rest, Rest::Nothing));
+}
+
+/// An index of a compressed segment that is read is written again, byte for byte; no bytes make a reader panic.
+pub fn packed_segment(data: &[u8]) {
+    use crate::segment::Form;
+    use crate::segment::packed::{read_index, unpack};
+    for form in [Form::Zstd, Form::Gzip] {
+        let read = |offset: u64, length: usize| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            Ok::<_, ()>(data.get(from..from.saturating_add(length)).unwrap_or_default().to_vec())
+        };
+        let Ok(Some(index)) = read_index(form, data.len() as u64, read) else { continue };
+        for (number, block) in index.blocks.iter().enumerate() {
+            let part = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let Some(frame) = data.get(part(block.offset)..part(index.block_end(number))) else { continue };
+            if let Some(raw) = unpack(form, frame, block) {
+                assert_eq!(raw.len(), block.raw as usize);
+            }
         }
     }
 }
 
-/// A storage that has one segment and cannot be changed.
-struct OneSegment(Vec<u8>);
-
-fn refused<T>() -> std::io::Result<T> {
-    Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
-}
-
-impl Storage for OneSegment {
-    fn list(&self, _: &str) -> std::io::Result<Vec<Name>> {
-        Ok(vec![Name { name: "0000000000000000.wal".to_owned(), is_dir: false }])
-    }
-
-    fn read(&self, _: &str) -> std::io::Result<Vec<u8>> {
-        Ok(self.0.clone())
-    }
-
-    fn create(&self, _: &str) -> std::io::Result<Box<dyn Stored>> {
-        refused()
-    }
-
-    fn write_files(&self, _: Site, _: &[(String, Vec<u8>)]) -> std::io::Result<()> {
-        refused()
-    }
-
-    fn make_dir(&self, _: &str) -> std::io::Result<()> {
-        refused()
-    }
-
-    fn rename(&self, _: &str, _: &str) -> std::io::Result<()> {
-        refused()
-    }
-
-    fn remove(&self, _: &str) -> std::io::Result<()> {
-        refused()
-    }
-
-    fn remove_dir(&self, _: &str) -> std::io::Result<()> {
-        refused()
-    }
-
-    fn sync_dir(&self, _: Site, _: &str) -> std::io::Result<()> {
-        refused()
+/// The end of a closed segment that is read is written again, byte for byte.
+pub fn segment_end(data: &[u8]) {
+    if let Some(end) = crate::segment::end::End::read(data, &SALT) {
+        assert_eq!(end.to_bytes(&SALT), data);
     }
 }
 
@@ -147,13 +126,34 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
+    /// The seeds are what they are named after: else the targets would begin with refused bytes.
+    #[test]
+    fn seeds_are_read() {
+        let seed = |name: &str| {
+            let path = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read(path).unwrap()
+        };
+        let gzip = seed("packed_segment/gzip");
+        let read = |offset: u64, length: usize| {
+            let offset = usize::try_from(offset).unwrap();
+            Ok::<_, ()>(gzip[offset..offset + length].to_vec())
+        };
+        let index =
+            crate::segment::packed::read_index(crate::Form::Gzip, gzip.len() as u64, read).unwrap().unwrap();
+        assert_eq!((index.first, index.end), (5, 8));
+        let end = crate::segment::end::End::read(&seed("segment_end/two_marks"), &SALT).unwrap();
+        assert_eq!((end.end, end.marks.len()), (300, 2));
+    }
+
     #[test]
     fn seeds() {
-        let targets: [Target; 4] = [
+        let targets: [Target; 6] = [
             ("wal_record", wal_record),
             ("wal_segment", wal_segment),
             ("wal_records", wal_records),
             ("checkpoint", checkpoint),
+            ("packed_segment", packed_segment),
+            ("segment_end", segment_end),
         ];
         for (name, target) in targets {
             let dir = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
@@ -195,6 +195,8 @@ mod tests {
             wal_segment(&data);
             wal_records(&data);
             checkpoint(&data);
+            packed_segment(&data);
+            segment_end(&data);
         }
 
         #[test]

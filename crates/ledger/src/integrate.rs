@@ -1,155 +1,130 @@
-//! Moves durable leaves from the write-ahead log into tiles and publishes the checkpoint over them.
+//! Hashes durable leaves into the trees, publishes checkpoints over them, and closes segments.
 //!
-//! Order on disk: tile contents synced, tile names synced, checkpoint written aside and synced, renamed, the name
-//! synced; only then is a WAL segment or an outgrown partial tile removed. Tiles are written in place: until a
-//! checkpoint covers them nobody reads them, and recovery writes them again.
+//! Order on disk: hashes synced, their names synced, checkpoint written aside and synced, renamed, the name synced;
+//! only then is a segment closed. Hashes are written behind those that the last checkpoint covers, so until the next
+//! one covers them nobody reads them, and an attempt that failed is simply written again.
 
-use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
 use signing::note::{NoteSigner, NoteVerifier};
-use tlog::Tile;
-use tlog::tile::Level;
+use tlog::{Sha256, Sm3};
 
 use crate::checkpoint::{NEXT, PATH, SignedCheckpoint};
-use crate::edge::{Edge, Files, tile_path};
 use crate::error::{IoContext as _, LedgerError};
+use crate::leaves::Leaves;
+use crate::segment::map::{Map, Segment, Stage};
+use crate::segment::writer::now;
 use crate::shared::Shared;
-use crate::storage::{Site, Storage, parent};
-use crate::wal::segment_path;
-use crate::wal::writer::Retired;
+use crate::storage::{Site, Storage};
+use crate::tree::{RowWriter, Trees};
 
-/// Leaves whose tiles are written and synced together: bounds the memory that staged files take.
-const STEP: usize = 1 << 16;
+/// Leaves that are hashed at a time.
+const STEP: usize = 1 << 14;
+/// Hashes of so many leaves are written and synced before a checkpoint is due: one large sync would hold up those that
+/// acknowledgements wait for.
+const WRITE_AT: u64 = 1 << 17;
 
 pub(crate) struct Integrator {
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) origin: String,
-    pub(crate) signer: NoteSigner,
-    pub(crate) edge: Edge,
-    /// Directories whose own name is known to be durable.
-    pub(crate) known: HashSet<String>,
-    /// Directories in which names changed since the last sync.
-    pub(crate) touched: BTreeSet<String>,
-    /// Files written since the last checkpoint.
-    pub(crate) staged: Vec<String>,
+    storage: Arc<dyn Storage>,
+    pub(crate) map: Arc<Map>,
+    origin: String,
+    signer: NoteSigner,
+    pub(crate) trees: Trees,
+    rows: (RowWriter<Sha256>, Option<RowWriter<Sm3>>),
+    /// Leaves whose hashes are durable.
+    written: u64,
+    /// Entries below this index are pruned.
+    pub(crate) minimum: u64,
     /// A failure after which the state of the disk is unknown: a sync that is tried again may claim what it has not
     /// done, so nothing more is published.
-    pub(crate) failed: Option<LedgerError>,
+    failed: Option<LedgerError>,
 }
 
 impl Integrator {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        map: Arc<Map>,
+        (origin, signer): (String, NoteSigner),
+        trees: Trees,
+        minimum: u64,
+    ) -> Self {
+        let standard = RowWriter::new(Arc::clone(&storage), &trees.sha256);
+        let second = trees.sm3.as_ref().map(|tree| RowWriter::new(Arc::clone(&storage), tree));
+        let written = trees.size();
+        Self { storage, map, origin, signer, trees, rows: (standard, second), written, minimum, failed: None }
+    }
+
+    /// Hashes what is durable; writes the hashes when they are many.
+    pub(crate) fn hash(&mut self, shared: &Shared) -> Result<(), LedgerError> {
+        let batches = shared.take_pending();
+        let leaves: Vec<&[u8]> =
+            batches.iter().flat_map(|batch| batch.leaves.iter().flat_map(Leaves::iter)).collect();
+        leaves.chunks(STEP).for_each(|leaves| self.trees.append_slices(leaves));
+        drop(leaves);
+        shared.hashed(&batches);
+        if self.trees.size() - self.written >= WRITE_AT { self.guarded(Self::write) } else { Ok(()) }
+    }
+
     /// Publishes a checkpoint over everything that is durable.
     pub(crate) fn run(&mut self, shared: &Shared) -> Result<Arc<SignedCheckpoint>, LedgerError> {
-        let (published, batches) = shared.pending();
-        let mut leaves = batches.iter().flat_map(|batch| batch.leaves.iter().map(Vec::as_slice)).peekable();
-        if leaves.peek().is_none() {
+        let published = shared.published();
+        self.hash(shared)?;
+        if self.trees.size() == published.size() && self.minimum == published.minimum() {
             return Ok(published);
         }
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        let extended = self.extend(&published, leaves);
-        if let Err(error) = &extended
-            && !error.may_pass()
-        {
-            self.failed = Some(LedgerError::poisoned_by(error.clone()));
-        }
-        let checkpoint = Arc::new(extended?);
-        let free = shared.published_now(&checkpoint);
-        self.clean_up(published.size(), &free);
+        let checkpoint = Arc::new(self.guarded(Self::extend)?);
+        shared.published_now(&checkpoint);
+        self.guarded(Self::close_segments)?;
         Ok(checkpoint)
     }
 
-    /// Writes the tiles over further leaves and publishes a checkpoint. After a failure that may pass, the trees in
-    /// memory are as they were and the files of the attempt are gone, so that the next one writes all of them again.
-    pub(crate) fn extend<'a>(
+    /// Nothing more after a failure that does not pass.
+    fn guarded<T>(
         &mut self,
-        published: &SignedCheckpoint,
-        leaves: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<SignedCheckpoint, LedgerError> {
-        self.discard_staged()?;
-        let extended = self.try_extend(published, leaves);
-        match &extended {
-            Ok(_) => self.staged.clear(),
-            Err(error) if error.may_pass() => {
-                let _ = self.discard_staged(); // the next attempt begins with it
-            }
-            Err(_) => {}
+        act: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
-        extended
+        let done = act(self);
+        if let Some(error) = done.as_ref().err().filter(|error| !error.may_pass()) {
+            self.failed = Some(LedgerError::poisoned_by(error.clone()));
+        }
+        done
     }
 
-    /// Removes what a failed attempt wrote: it may be cut short, and the next attempt, over more leaves, may not
-    /// write the same files.
-    fn discard_staged(&mut self) -> Result<(), LedgerError> {
-        while let Some(path) = self.staged.last() {
-            match self.storage.remove(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.attempt("remove", path)?,
-            }
-            self.staged.pop();
+    /// Makes the hashes durable.
+    fn write(&mut self) -> Result<(), LedgerError> {
+        self.rows.0.write(&self.trees.sha256)?;
+        if let (Some(rows), Some(tree)) = (&mut self.rows.1, &self.trees.sm3) {
+            rows.write(tree)?;
         }
+        self.rows.0.sync(&mut self.trees.sha256)?;
+        if let (Some(rows), Some(tree)) = (&mut self.rows.1, &mut self.trees.sm3) {
+            rows.sync(tree)?;
+        }
+        self.written = self.trees.size();
         Ok(())
     }
 
-    fn try_extend<'a>(
-        &mut self,
-        published: &SignedCheckpoint,
-        leaves: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<SignedCheckpoint, LedgerError> {
-        let mut edge = self.edge.clone();
-        let mut files = Files::new();
-        let mut step = Vec::new();
-        for leaf in leaves {
-            step.push(leaf);
-            if step.len() == STEP {
-                edge.extend(&std::mem::take(&mut step), &mut files);
-                self.write(std::mem::take(&mut files))?;
-            }
-        }
-        edge.extend(&step, &mut files);
-        edge.partials(published.size(), &mut files);
-        self.write(files)?;
-        self.sync_names()?;
-        let (root, sm3_root) = (edge.sha256.root(), edge.sm3.root());
-        let next = SignedCheckpoint::sign(&self.origin, &self.signer, edge.size(), root, sm3_root)?;
+    /// Writes the hashes and publishes a checkpoint over them.
+    pub(crate) fn extend(&mut self) -> Result<SignedCheckpoint, LedgerError> {
+        self.write()?;
+        let next = self.sign()?;
         self.publish(&next)?;
-        self.edge = edge;
         Ok(next)
     }
 
-    fn write(&mut self, files: Files) -> Result<(), LedgerError> {
-        for (path, _) in &files {
-            let dir = parent(path);
-            self.make_dirs(dir)?;
-            self.touched.insert(dir.to_owned());
-            self.staged.push(path.clone());
-        }
-        let first = files.first().map_or("log", |(path, _)| path.as_str());
-        self.storage.write_files(Site::TileContents, &files).attempt("write tiles", first)
-    }
-
-    fn make_dirs(&mut self, dir: &str) -> Result<(), LedgerError> {
-        if dir.is_empty() || self.known.contains(dir) {
-            return Ok(());
-        }
-        self.make_dirs(parent(dir))?;
-        make_dir(&*self.storage, dir)?;
-        // Also when it was there: an owner that was killed may have made it without the sync.
-        self.touched.insert(parent(dir).to_owned());
-        self.known.insert(dir.to_owned());
-        Ok(())
-    }
-
-    fn sync_names(&mut self) -> Result<(), LedgerError> {
-        while let Some(dir) = self.touched.first() {
-            let synced = self.storage.sync_dir(Site::TileNames, dir).attempt("sync the directory", dir);
-            synced.map_err(LedgerError::poisoned_by)?;
-            self.touched.pop_first();
-        }
-        Ok(())
+    fn sign(&self) -> Result<SignedCheckpoint, LedgerError> {
+        let heads = (self.trees.size(), self.minimum);
+        SignedCheckpoint::sign(
+            &self.origin,
+            &self.signer,
+            heads,
+            self.trees.sha256.root(),
+            self.trees.sm3_root(),
+        )
     }
 
     /// The same checkpoint by the log's own key: published anew when another key had signed it.
@@ -161,52 +136,66 @@ impl Integrator {
         if own.open(&found.note).is_ok() {
             return Ok(found.clone());
         }
-        let (root, sm3_root) = (self.edge.sha256.root(), self.edge.sm3.root());
-        let again = SignedCheckpoint::sign(&self.origin, &self.signer, found.size(), root, sm3_root)?;
+        let again = self.sign()?;
         self.publish(&again)?;
         Ok(again)
     }
 
     /// Writes the checkpoint aside, syncs it, gives it its name, syncs the name.
-    pub(crate) fn publish(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
-        // Not every file system keeps both halves of a rename between directories together: after a crash the old
-        // name may still stand, for the file that is now the published checkpoint. That file must not be emptied.
-        match self.storage.remove(NEXT) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.attempt("remove", NEXT)?,
-        }
-        let files = [(NEXT.to_owned(), next.note.clone().into_bytes())];
-        self.storage.write_files(Site::CheckpointContents, &files).attempt("write the checkpoint", NEXT)?;
+    fn publish(&self, next: &SignedCheckpoint) -> Result<(), LedgerError> {
+        let aside = write_aside(&*self.storage, NEXT, next.note.as_bytes(), Site::CheckpointContents);
+        aside.attempt("write the checkpoint", NEXT)?;
         self.storage.rename(NEXT, PATH).attempt("publish the checkpoint", PATH)?;
         let synced = self.storage.sync_dir(Site::CheckpointName, "log").attempt("sync the directory", "log");
         synced.map_err(LedgerError::poisoned_by)
     }
 
-    /// Removes what a checkpoint has made needless. Nothing depends on these removals: what comes back after a
-    /// crash is removed at the next opening, or checked like any other file.
-    fn clean_up(&self, before: u64, free: &[Retired]) {
-        for segment in free {
-            let _ = self.storage.remove(&segment_path(segment.number));
-        }
-        for tile in Tile::right_edge(before) {
-            let full = Tile::full(tile.level, tile.index);
-            if Tile::width_in(tile.level, tile.index, self.edge.size()) < full.width {
-                continue;
-            }
-            self.remove_partials(&tile_path::<tlog::Sha256>(full));
-            if matches!(tile.level, Level::Hashes(_)) {
-                self.remove_partials(&tile_path::<tlog::Sm3>(full));
+    /// Closes the segments that are full and wholly under the checkpoint, the oldest first.
+    pub(crate) fn close_segments(&mut self) -> Result<(), LedgerError> {
+        let size = self.written;
+        for segment in self.map.all() {
+            if segment.stage() == Stage::Retired && segment.end() <= size {
+                self.close(&segment)?;
             }
         }
+        Ok(())
     }
 
-    fn remove_partials(&self, full: &str) {
-        let dir = format!("{full}.p");
-        for name in self.storage.list(&dir).unwrap_or_default() {
-            let _ = self.storage.remove(&format!("{dir}/{}", name.name));
-        }
-        let _ = self.storage.remove_dir(&dir);
+    /// As [`Integrator::close_segments`], for a caller who waits for it.
+    pub(crate) fn close_all(&mut self) -> Result<(), LedgerError> {
+        self.guarded(Self::close_segments)
     }
+
+    fn close(&self, segment: &Segment) -> Result<(), LedgerError> {
+        let closed = now();
+        let (end, salt) = segment.to_end(closed);
+        let bytes = end.to_bytes(&salt);
+        let path = segment.path();
+        let written = (|| {
+            let file = self.storage.open(&path)?;
+            // A byte more: the length stays even until the whole end is durable.
+            file.write_at(end.at, &[&bytes[..], &[0]].concat())?;
+            file.sync(Site::SegmentEnd)?;
+            // Not synced: until it is durable the segment counts as one that is still to be closed.
+            file.set_length(end.at + bytes.len() as u64)
+        })();
+        written.attempt("close a segment", &path)?;
+        segment.closed(closed);
+        Ok(())
+    }
+}
+
+/// Writes a file that no one reads under this name, and syncs its content.
+pub(crate) fn write_aside(storage: &dyn Storage, path: &str, bytes: &[u8], site: Site) -> io::Result<()> {
+    // Not every file system keeps both halves of a rename together: after a crash the old name may still stand, for
+    // the file that has its final name now. That file must not be emptied.
+    match storage.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    let file = storage.create(path)?;
+    file.write_at(0, bytes)?;
+    file.sync(site)
 }
 
 /// Makes a directory that may be there already.

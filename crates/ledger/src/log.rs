@@ -5,29 +5,35 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tlog::{ConsistencyProof, Hash, InclusionProof, Sha256, Sm3, TILE_WIDTH};
 
 use crate::checkpoint::SignedCheckpoint;
-use crate::edge::Place;
 use crate::error::LedgerError;
 use crate::integrate::Integrator;
+use crate::leaves::Leaves;
 use crate::options::Options;
-use crate::read::{StoredTree, read_entries};
+use crate::read::{StoredTree, read_resource};
 use crate::recover::{Recovery, recover};
-use crate::shared::{Shared, Ticket};
+use crate::segment::map::Map;
+use crate::segment::writer::{Failure, Writer};
+use crate::shared::{Shared, Ticket, Turn};
 use crate::storage::{Disk, Storage};
-use crate::wal::writer::{Failure, Writer};
+use crate::tree::Place;
 
 /// The file whose lock makes its holder the owner of the home.
 pub const LOCK: &str = "lock";
 
 /// A log that this process owns. Dropping it publishes what is durable and lets the home go.
 pub struct Log {
-    storage: Arc<dyn Storage>,
-    shared: Arc<Shared>,
-    integrator: Arc<Mutex<Integrator>>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) map: Arc<Map>,
+    pub(crate) integrator: Arc<Mutex<Integrator>>,
+    group_bytes: usize,
+    /// Held while segments are compressed or pruned.
+    pub(crate) keeping: Mutex<()>,
     threads: Vec<JoinHandle<()>>,
     /// Held, not read: closing the file gives the lock back, so it must be dropped last.
     _lock: Option<File>,
@@ -51,18 +57,24 @@ impl Log {
         let (segment_bytes, group_bytes) = (options.segment_bytes, options.group_bytes.clamp(1, 32 << 20));
         let (held_bytes, publish_every) = (options.held_bytes, options.publish_every);
         let recovered = recover(Arc::clone(&storage), options)?;
+        let map = recovered.map;
         let shared = Arc::new(Shared::new(recovered.published, held_bytes));
-        let writer = Writer::new(Arc::clone(&storage), segment_bytes, recovered.next_segment);
+        let writer = Writer::new(Arc::clone(&storage), Arc::clone(&map), segment_bytes, recovered.open);
         let integrator = Arc::new(Mutex::new(recovered.integrator));
-        let mut log = Self { storage, shared, integrator, threads: Vec::new(), _lock: lock };
+        let mut log = Self {
+            storage,
+            shared,
+            map,
+            integrator,
+            group_bytes,
+            keeping: Mutex::new(()),
+            threads: Vec::new(),
+            _lock: lock,
+        };
         let shared = Arc::clone(&log.shared);
         log.spawn("ledger-writer", move || write_groups(&shared, writer, group_bytes))?;
         let (shared, integrator) = (Arc::clone(&log.shared), Arc::clone(&log.integrator));
-        log.spawn("ledger-integrator", move || {
-            while shared.next_turn(publish_every) {
-                let _ = integrate(&shared, &integrator); // the reason is kept for those who wait
-            }
-        })?;
+        log.spawn("ledger-integrator", move || take_turns(&shared, &integrator, publish_every))?;
         Ok((log, recovered.recovery))
     }
 
@@ -96,7 +108,15 @@ impl Log {
     /// # Errors
     /// As [`Log::append`].
     pub fn submit_all(&self, leaves: Vec<Vec<u8>>) -> Result<Ticket, LedgerError> {
-        self.shared.offer(leaves)
+        self.submit_leaves(leaves.into_iter().collect())
+    }
+
+    /// As [`Log::submit_all`], for leaves that stand in one piece of memory already: the way that costs least.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn submit_leaves(&self, leaves: Leaves) -> Result<Ticket, LedgerError> {
+        self.shared.offer(leaves, self.group_bytes)
     }
 
     /// Leaves that have an index, durable or not.
@@ -109,6 +129,12 @@ impl Log {
     #[must_use]
     pub fn durable_size(&self) -> u64 {
         self.shared.sizes().1
+    }
+
+    /// Index of the first entry that is kept; those before it were pruned.
+    #[must_use]
+    pub fn minimum(&self) -> u64 {
+        self.map.begin().unwrap_or_else(|| self.durable_size())
     }
 
     /// Waits until more than `beyond` leaves are durable, or until `timeout`; answers how many are. Follow the log
@@ -146,6 +172,47 @@ impl Log {
     /// The durable leaves of a range, in order; ends at the last durable one. Bundles are read one at a time.
     pub fn entries(&self, range: Range<u64>) -> Entries<'_> {
         Entries { log: self, next: range.start, end: range.end, bundle: Vec::new().into_iter() }
+    }
+
+    /// Gives the durable leaves of a range to `sink`, in order, without a copy of each, until it answers `false`;
+    /// answers the index after the last one given.
+    ///
+    /// # Errors
+    /// [`LedgerError::Pruned`], or a segment that cannot be read.
+    pub fn for_each(
+        &self,
+        range: Range<u64>,
+        sink: &mut dyn FnMut(u64, &[u8]) -> bool,
+    ) -> Result<u64, LedgerError> {
+        let end = range.end.min(self.durable_size());
+        self.check_kept(range.start, end)?;
+        self.map.read(&*self.storage, range.start..end, sink)
+    }
+
+    /// That an entry below `end` is not pruned.
+    fn check_kept(&self, index: u64, end: u64) -> Result<(), LedgerError> {
+        let minimum = self.minimum();
+        if index < minimum && index < end { Err(LedgerError::Pruned { index, minimum }) } else { Ok(()) }
+    }
+
+    /// A resource of c2sp.org/tlog-tiles by its path below the log's prefix: `checkpoint`, `tile/<L>/<N>[.p/<W>]` or
+    /// `tile/entries/<N>[.p/<W>]`. `None` when there is none, or its entries were pruned. Partial tiles of every size
+    /// that was ever published are there.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read_resource(&self, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        let published = self.latest_checkpoint();
+        if path == "checkpoint" {
+            return Ok(Some(published.note.clone().into_bytes()));
+        }
+        read_resource(&*self.storage, &self.map, path, published.size())
+    }
+
+    /// Size and roots of the newest checkpoint, for a leaf that repeats them.
+    #[must_use]
+    pub fn heads(&self) -> tlog::Checkpoint {
+        self.latest_checkpoint().checkpoint.clone()
     }
 
     /// Inclusion path of a leaf in the SHA-256 tree of `size` leaves: any size up to the newest checkpoint's.
@@ -193,7 +260,10 @@ impl Log {
         let checkpoint = self.latest_checkpoint();
         let new = checkpoint.size();
         let path = self.consistency(old, new)?;
-        let sm3_path = tlog::consistency_path::<Sm3, _>(&mut self.tree::<Sm3>(new)?, old, new)?;
+        let sm3_path = match checkpoint.sm3_root() {
+            Some(_) => tlog::consistency_path::<Sm3, _>(&mut self.tree::<Sm3>(new)?, old, new)?,
+            None => Vec::new(),
+        };
         Ok(ConsistencyProof { old, new, path, sm3_path, note: checkpoint.note.clone() })
     }
 
@@ -233,13 +303,15 @@ impl Entries<'_> {
         if let Some(entry) = self.bundle.next() {
             return Ok(Some(entry));
         }
-        let published = match self.log.shared.recent(self.next) {
-            Ok(recent) => return Ok(recent),
-            Err(published) => published.size(),
-        };
-        let entries = read_entries(&*self.log.storage, self.next / TILE_WIDTH, published)?;
+        // To the end of the bundle, so that the next one is found by its mark.
+        let end = self.end.min((self.next / TILE_WIDTH + 1) * TILE_WIDTH);
+        let mut entries = Vec::new();
+        self.log.for_each(self.next..end, &mut |_, entry| {
+            entries.push(entry.to_vec());
+            true
+        })?;
         self.bundle = entries.into_iter();
-        Ok(self.bundle.nth(usize::try_from(self.next % TILE_WIDTH).unwrap_or(usize::MAX)))
+        Ok(self.bundle.next())
     }
 }
 
@@ -271,32 +343,62 @@ impl Drop for LastWords<'_> {
 /// The writer thread.
 fn write_groups(shared: &Shared, mut writer: Writer, group_bytes: usize) {
     let _last_words = LastWords(shared);
-    while let Some((first, leaves)) = shared.take_group(group_bytes) {
-        let appended = writer.append(first, &leaves, &mut |segment| shared.retire(segment));
-        match appended {
-            Ok(()) => shared.acknowledge(first, leaves),
+    while let Some((first, leaves, roll)) = shared.take_group(group_bytes) {
+        if roll {
+            writer.roll();
+            shared.rolled();
+        }
+        if leaves.is_empty() {
+            continue;
+        }
+        match writer.append(first, &leaves) {
+            Ok(()) => shared.acknowledge(leaves),
             Err(Failure::Clean(error)) => shared.refuse(&leaves, error),
             Err(Failure::Unknown(error)) => shared.poison(error),
         }
     }
-    if let Some(number) = writer.current() {
-        let end = shared.sizes().1;
-        shared.retire(crate::wal::writer::Retired { number, end });
+    writer.trim();
+}
+
+/// The integrator thread.
+fn take_turns(shared: &Shared, integrator: &Mutex<Integrator>, every: Option<Duration>) {
+    let _last_words = LastWords(shared);
+    let next = || every.and_then(|every| Instant::now().checked_add(every));
+    let mut due = next();
+    loop {
+        match shared.next_turn(due) {
+            Turn::End => return,
+            // The reason of a failure is kept for those who wait.
+            Turn::Hash => drop(report(shared, lock(integrator).hash(shared))),
+            Turn::Publish => {
+                let _ = integrate(shared, integrator);
+                due = next();
+            }
+        }
     }
 }
 
-fn integrate(shared: &Shared, integrator: &Mutex<Integrator>) -> Result<Arc<SignedCheckpoint>, LedgerError> {
-    let mut integrator: MutexGuard<'_, Integrator> =
-        integrator.lock().unwrap_or_else(PoisonError::into_inner);
-    let published = integrator.run(shared);
-    if let Err(error) = &published {
+fn lock(integrator: &Mutex<Integrator>) -> MutexGuard<'_, Integrator> {
+    integrator.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes a failure where callers find it.
+fn report<T>(shared: &Shared, done: Result<T, LedgerError>) -> Result<T, LedgerError> {
+    if let Err(error) = &done {
         if error.may_pass() {
             shared.publishing_failed(error.clone());
         } else {
             shared.poison(error.clone());
         }
     }
-    published
+    done
+}
+
+pub(crate) fn integrate(
+    shared: &Shared,
+    integrator: &Mutex<Integrator>,
+) -> Result<Arc<SignedCheckpoint>, LedgerError> {
+    report(shared, lock(integrator).run(shared))
 }
 
 fn take_lock(home: &Path) -> Result<File, LedgerError> {

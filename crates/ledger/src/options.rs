@@ -2,6 +2,16 @@ use std::time::Duration;
 
 use signing::note::{NoteSigner, NoteVerifier};
 
+/// Which trees are kept over the leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trees {
+    /// SHA-256 and SM3.
+    #[default]
+    Both,
+    /// SHA-256 alone.
+    Sha256,
+}
+
 /// How a log is opened.
 pub struct Options {
     /// First line of every checkpoint: the log's identity.
@@ -14,19 +24,21 @@ pub struct Options {
     /// Whether a home without a log gets one. Only who makes a home says so: to everyone else a missing log is a loss,
     /// not a beginning.
     pub create: bool,
+    /// The trees of a log that is created. A log keeps for its life the trees it was created with.
+    pub trees: Trees,
     /// How often a checkpoint is published over what has become durable; `None` publishes only on
-    /// [`publish`](crate::Log::publish), on closing, and when too much is held.
+    /// [`publish`](crate::Log::publish), on closing, and when many leaves wait for one.
     pub publish_every: Option<Duration>,
-    /// Space reserved for each segment of the write-ahead log, in bytes.
+    /// Bytes after which a segment is full and the next one is begun.
     pub segment_bytes: u64,
-    /// Bytes of leaves held in memory (queued, or durable and not yet under a checkpoint) before callers wait.
+    /// Bytes of leaves held in memory (queued, or durable and not yet hashed) before callers wait.
     pub held_bytes: usize,
     /// Bytes of leaves that one group commit takes at most.
     pub group_bytes: usize,
 }
 
 impl Options {
-    /// The usual values: an existing log, a checkpoint each second, segments of 16 MiB, 128 MiB held, groups of 4 MiB.
+    /// The usual values: an existing log, a checkpoint each second, segments of 64 MiB, 64 MiB held, groups of 1 MiB.
     #[must_use]
     pub fn new(origin: impl Into<String>, signer: NoteSigner) -> Self {
         Self {
@@ -34,10 +46,11 @@ impl Options {
             signer,
             retired: Vec::new(),
             create: false,
+            trees: Trees::Both,
             publish_every: Some(Duration::from_secs(1)),
-            segment_bytes: 16 << 20,
-            held_bytes: 128 << 20,
-            group_bytes: 4 << 20,
+            segment_bytes: 64 << 20,
+            held_bytes: 64 << 20,
+            group_bytes: 1 << 20,
         }
     }
 }

@@ -1,71 +1,56 @@
-//! Reads entries and hashes back from the files under a checkpoint.
+//! Reads entries and hashes back, and the resources of c2sp.org/tlog-tiles.
 
 use std::collections::HashMap;
-use std::io;
 use std::marker::PhantomData;
 
 use tlog::tile::Level;
-use tlog::{Hash, HashReader, TILE_WIDTH, Tile};
+use tlog::{Hash, HashReader, Sha256, TILE_WIDTH, Tile};
 
-use crate::edge::{Place, tile_path};
-use crate::error::{IoContext as _, LedgerError};
+use crate::error::LedgerError;
+use crate::segment::map::Map;
 use crate::storage::Storage;
+use crate::tree::{Place, read_row};
 
 pub(crate) fn damaged(path: &str, why: impl Into<String>) -> LedgerError {
     LedgerError::Damaged { path: path.to_owned(), why: why.into() }
 }
 
-/// A bundle as it stands in the tree of `size` leaves. The full file stands in for a partial one that was removed
-/// because a later checkpoint completed it.
+/// The hashes of a tile: a slice of its row.
 pub(crate) fn read_tile<H: Place>(
     storage: &dyn Storage,
     tile: Tile,
-) -> Result<(String, Vec<u8>), LedgerError> {
-    let path = tile_path::<H>(tile);
-    match storage.read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !tile.is_full() => {
-            let path = tile_path::<H>(Tile::full(tile.level, tile.index));
-            let bytes = present(storage.read(&path), &path)?;
-            Ok((path, bytes))
-        }
-        bytes => Ok((path.clone(), present(bytes, &path)?)),
-    }
+    level: u8,
+) -> Result<Vec<Hash>, LedgerError> {
+    let from = tile.index.saturating_mul(TILE_WIDTH);
+    read_row::<H>(storage, level, from, from + u64::from(tile.width))
 }
 
-/// A file that the checkpoint implies: that it is not there is damage, and no weakness of this machine.
-fn present(bytes: io::Result<Vec<u8>>, path: &str) -> Result<Vec<u8>, LedgerError> {
-    match bytes {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(path, "it is missing")),
-        bytes => bytes.attempt("read", path),
-    }
-}
-
-/// The hashes of a tile.
-pub(crate) fn read_hashes<H: Place>(storage: &dyn Storage, tile: Tile) -> Result<Vec<Hash>, LedgerError> {
-    let (path, bytes) = read_tile::<H>(storage, tile)?;
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    match hashes.get(..usize::from(tile.width)) {
-        Some(hashes) if rest.is_empty() => Ok(hashes.to_vec()),
-        _ => Err(damaged(&path, format!("{} bytes are not {} hashes", bytes.len(), tile.width))),
-    }
-}
-
-/// The entries of the bundle `index` in a tree of `size` leaves.
-pub(crate) fn read_entries(
+/// A resource of c2sp.org/tlog-tiles by its path below the log's prefix, in the tree of `size` leaves: a tile of the
+/// standard tree, full or partial, or an entry bundle. `None` when there is none, or its entries were pruned.
+pub(crate) fn read_resource(
     storage: &dyn Storage,
-    index: u64,
+    map: &Map,
+    path: &str,
     size: u64,
-) -> Result<Vec<Vec<u8>>, LedgerError> {
-    let width = Tile::width_in(Level::Entries, index, size);
-    let tile = Tile { level: Level::Entries, index, width };
-    let (path, bytes) = read_tile::<tlog::Sha256>(storage, tile)?;
-    let entries: Result<Vec<_>, _> =
-        tlog::bundle::entries(&bytes).take(width.into()).map(|entry| entry.map(<[u8]>::to_vec)).collect();
-    match entries {
-        Ok(entries) if entries.len() == usize::from(width) => Ok(entries),
-        Ok(entries) => Err(damaged(&path, format!("{} entries, not {width}", entries.len()))),
-        Err(error) => Err(damaged(&path, error.to_string())),
+) -> Result<Option<Vec<u8>>, LedgerError> {
+    let Ok(tile) = Tile::parse(path) else { return Ok(None) };
+    // Partial tiles of every earlier checkpoint are there: they are beginnings of the same row.
+    if Tile::width_in(tile.level, tile.index, size) < tile.width {
+        return Ok(None);
     }
+    match tile.level {
+        Level::Hashes(level) => Ok(Some(read_tile::<Sha256>(storage, tile, level)?.as_flattened().to_vec())),
+        Level::Entries => bundle(storage, map, tile),
+    }
+}
+
+fn bundle(storage: &dyn Storage, map: &Map, tile: Tile) -> Result<Option<Vec<u8>>, LedgerError> {
+    let first = tile.index * TILE_WIDTH;
+    let end = first + u64::from(tile.width);
+    let mut bytes = Vec::new();
+    let reached =
+        map.read(storage, first..end, &mut |_, entry| tlog::bundle::push(&mut bytes, entry).is_some())?;
+    Ok((reached == end).then_some(bytes))
 }
 
 /// Hashes of the stored tree of `size` leaves, for proofs. Keeps the tiles it has read.
@@ -97,7 +82,7 @@ impl<H: Place> HashReader for StoredTree<'_, H> {
                 return Err(LedgerError::OutOfRange { index, size: self.size });
             }
             let tile = Tile { level, index: number, width };
-            self.tiles.insert((tile_level, number), read_hashes::<H>(self.storage, tile)?);
+            self.tiles.insert((tile_level, number), read_tile::<H>(self.storage, tile, tile_level)?);
         }
         let hashes =
             self.tiles.get(&(tile_level, number)).and_then(|tile| tile.get(offset..offset + (1 << within)));

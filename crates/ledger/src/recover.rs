@@ -1,22 +1,25 @@
-//! What opening does: find the checkpoint, check the right edge against it, replay the write-ahead log, publish.
+//! What opening does: find the checkpoint, check the right edge against it, read the segments behind it, publish.
 
-use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
 use signing::note::NoteVerifier;
-use tlog::tile::{Level, MAX_LEVEL};
-use tlog::{Sha256, Sm3, TILE_WIDTH, Tile, TreeHash as _};
+use tlog::{Sha256, Sm3};
 
 use crate::checkpoint::{NEXT, PATH, SignedCheckpoint};
-use crate::edge::{Edge, Place, TreeEdge};
 use crate::error::{IoContext as _, LedgerError};
+use crate::format;
 use crate::integrate::{Integrator, make_dir};
 use crate::options::Options;
-use crate::read::{damaged, read_entries, read_hashes};
+use crate::read::damaged;
+use crate::segment;
+use crate::segment::map::Map;
+use crate::segment::scan::Torn;
+use crate::segment::writer::Open;
 use crate::storage::{Site, Storage};
-use crate::wal;
-use crate::wal::replay::{Replay, Torn, replay};
+use crate::tree::{Tree, Trees, read_row};
+
+pub(crate) mod segments;
 
 /// What was found and mended at opening.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,73 +28,74 @@ pub struct Recovery {
     pub created: bool,
     /// Size of the checkpoint that was found.
     pub checkpoint_size: u64,
-    /// Leaves replayed from the write-ahead log and put under a new checkpoint.
+    /// Leaves found behind the checkpoint and put under a new one.
     pub replayed: u64,
     /// An unfinished last record, which was dropped: it had not been acknowledged.
     pub torn: Option<Torn>,
+    /// The log stood in the layout of an earlier version and was rewritten.
+    pub migrated: bool,
 }
 
 pub(crate) struct Recovered {
     pub(crate) recovery: Recovery,
     pub(crate) integrator: Integrator,
     pub(crate) published: SignedCheckpoint,
-    pub(crate) next_segment: u64,
+    pub(crate) map: Arc<Map>,
+    /// The segment that is written on.
+    pub(crate) open: Option<Open>,
 }
 
 pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Recovered, LedgerError> {
     if !options.create {
         check_presence(&*storage)?;
     }
-    for dir in ["log", wal::DIR] {
-        make_dir(&*storage, dir)?;
-    }
-    storage.sync_dir(Site::Home, "").attempt("sync the directory", "")?;
+    let migrated = format::prepare(&storage, &options)?;
     let own = options.signer.verifier();
-    let mut integrator = Integrator {
-        storage: Arc::clone(&storage),
-        origin: options.origin,
-        signer: options.signer,
-        edge: Edge::new(),
-        known: HashSet::from(["log".to_owned()]),
-        touched: BTreeSet::new(),
-        staged: Vec::new(),
-        failed: None,
-    };
-    let found = find_checkpoint(&*storage, &own, &options.retired, &integrator.origin)?;
+    let found = find_checkpoint(&*storage, &own, &options.retired, &options.origin)?;
     let created = found.is_none();
+    let trees = match &found {
+        Some(found) => load_trees(&*storage, found)?,
+        None => Trees::new(options.trees),
+    };
+    let (size, minimum) = found.as_ref().map_or((0, 0), |found| (found.size(), found.minimum()));
+    let map = Arc::new(Map::default());
+    let signer = (options.origin, options.signer);
+    let mut integrator = Integrator::new(Arc::clone(&storage), Arc::clone(&map), signer, trees, minimum);
     let found = match found {
         Some(found) => found,
-        None => begin(&integrator)?,
+        // The checkpoint of the empty log is durable before the first segment is made.
+        None => integrator.extend()?,
     };
-    integrator.edge = load_edge(&*storage, &found)?;
-    let mut leaves = Vec::new();
-    let replayed = replay(&*storage, found.size(), &mut |leaf| leaves.push(leaf.to_vec()))?;
-    remove_unpublished(&*storage, found.size(), &mut integrator.touched)?;
-    let published = if leaves.is_empty() {
-        integrator.sign_again(&found, &own)?
-    } else {
-        integrator.extend(&found, leaves.iter().map(Vec::as_slice))?
-    };
-    remove_segments(&*storage, &replayed);
-    let recovery = Recovery {
-        created,
-        checkpoint_size: found.size(),
-        replayed: leaves.len() as u64,
-        torn: replayed.torn,
-    };
-    Ok(Recovered { recovery, integrator, published, next_segment: replayed.next_number })
+    let loaded = segments::load(&*storage, &map, size, minimum, &mut integrator.trees)?;
+    let replayed = integrator.trees.size() - size;
+    let published = if replayed == 0 { integrator.sign_again(&found, &own)? } else { integrator.extend()? };
+    integrator.close_segments()?;
+    let _ = storage.remove(NEXT); // left by an owner that died; written anew each time
+    let recovery = Recovery { created, checkpoint_size: size, replayed, torn: loaded.torn, migrated };
+    Ok(Recovered { recovery, integrator, published, map, open: loaded.open })
 }
 
 /// That there is a log, before anything is made in its place.
 fn check_presence(storage: &dyn Storage) -> Result<(), LedgerError> {
-    match storage.read(PATH) {
+    match storage.length(PATH) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(PATH, "it is missing")),
         _ => Ok(()), // whatever else is wrong with it is found where it is used
     }
 }
 
+/// Makes the folders of a log, and makes durable what names a killed owner left in them.
+pub(crate) fn make_dirs(storage: &dyn Storage) -> Result<(), LedgerError> {
+    for dir in ["log", segment::DIR] {
+        make_dir(storage, dir)?;
+    }
+    for dir in ["", "log"] {
+        storage.sync_dir(Site::Home, dir).attempt("sync the directory", dir)?;
+    }
+    Ok(())
+}
+
 /// The checkpoint of the home; `None` when the home has no log.
-fn find_checkpoint(
+pub(crate) fn find_checkpoint(
     storage: &dyn Storage,
     own: &NoteVerifier,
     retired: &[NoteVerifier],
@@ -99,7 +103,6 @@ fn find_checkpoint(
 ) -> Result<Option<SignedCheckpoint>, LedgerError> {
     match storage.read(PATH) {
         Ok(note) => {
-            storage.sync_dir(Site::CheckpointFound, "log").attempt("sync the directory", "log")?;
             let opened = SignedCheckpoint::open_bytes(note.clone(), own, origin).or_else(|error| {
                 let mut by_retired = retired
                     .iter()
@@ -109,134 +112,25 @@ fn find_checkpoint(
             opened.map(Some).map_err(|source| LedgerError::Checkpoint { source })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // The checkpoint of the empty log is durable before the first tile or segment is made.
-            let log = storage.list("log").attempt("list", "log")?;
-            let segments = storage.list(wal::DIR).attempt("list", wal::DIR)?;
-            let used =
-                !log.is_empty() || segments.iter().any(|name| wal::segment_number(&name.name).is_some());
-            if used { Err(damaged(PATH, "it is missing")) } else { Ok(None) }
+            let tiles = storage.list("log/tiles").is_ok_and(|names| !names.is_empty());
+            let segments = storage.list(segment::DIR).attempt("list", segment::DIR)?;
+            if tiles || !segments.is_empty() { Err(damaged(PATH, "it is missing")) } else { Ok(None) }
         }
         Err(error) => Err(LedgerError::io("read", PATH, error)),
     }
 }
 
-/// Publishes the checkpoint of the empty log.
-fn begin(integrator: &Integrator) -> Result<SignedCheckpoint, LedgerError> {
-    let (root, sm3_root) = (Sha256::empty(), Sm3::empty());
-    let empty = SignedCheckpoint::sign(&integrator.origin, &integrator.signer, 0, root, sm3_root)?;
-    integrator.publish(&empty)?;
-    Ok(empty)
-}
-
-/// Reads the right edge of both trees and the last bundle, and checks them against the checkpoint.
-fn load_edge(storage: &dyn Storage, found: &SignedCheckpoint) -> Result<Edge, LedgerError> {
+/// Reads the right edge of the trees and checks it against the checkpoint.
+fn load_trees(storage: &dyn Storage, found: &SignedCheckpoint) -> Result<Trees, LedgerError> {
+    const WRONG: &str = "the hashes at the right edge do not lead to the checkpoint's root";
     let size = found.size();
-    let sha256 = TreeEdge::<Sha256>::load(size, |tile| read_hashes::<Sha256>(storage, tile))?;
-    let sm3 = TreeEdge::<Sm3>::load(size, |tile| read_hashes::<Sm3>(storage, tile))?;
+    let sha256 = Tree::<Sha256>::load(size, |level, from, to| read_row::<Sha256>(storage, level, from, to))?;
     if sha256.root() != found.checkpoint.root {
-        return Err(damaged("log/tile", "the tiles at the right edge do not lead to the checkpoint's root"));
+        return Err(damaged("log/tiles/sha256", WRONG));
     }
-    if Some(&sm3.root()) != found.sm3_root() {
-        return Err(damaged(
-            "log/sm3/tile",
-            "the tiles at the right edge do not lead to the checkpoint's root",
-        ));
-    }
-    let mut edge = Edge { sha256, sm3, bundle: Vec::new() };
-    if !size.is_multiple_of(TILE_WIDTH) {
-        let entries = read_entries(storage, size / TILE_WIDTH, size)?;
-        let leaves: Vec<_> = entries.iter().map(|entry| Sha256::leaf(entry)).collect();
-        if leaves != edge.sha256.leaves() {
-            return Err(damaged("log/tile/entries", "the last bundle does not belong to the tree"));
-        }
-        for entry in &entries {
-            tlog::bundle::push(&mut edge.bundle, entry).expect("an entry of a bundle fits a bundle");
-        }
-    }
-    Ok(edge)
-}
-
-/// Removes tiles that an owner wrote and did not live to publish; their bytes may be torn. The directories are
-/// noted, so that the removals are durable before the next checkpoint is.
-fn remove_unpublished(
-    storage: &dyn Storage,
-    size: u64,
-    touched: &mut BTreeSet<String>,
-) -> Result<(), LedgerError> {
-    let mut dirs = vec![(format!("{}/tile/entries", Sha256::DIR), Level::Entries)];
-    for level in 0..=MAX_LEVEL {
-        dirs.push((format!("{}/tile/{level}", Sha256::DIR), Level::Hashes(level)));
-        dirs.push((format!("{}/tile/{level}", Sm3::DIR), Level::Hashes(level)));
-    }
-    for (dir, level) in dirs {
-        Sweep { storage, level, size, touched }.dir(&dir, 0)?;
-    }
-    Ok(())
-}
-
-struct Sweep<'a> {
-    storage: &'a dyn Storage,
-    level: Level,
-    size: u64,
-    touched: &'a mut BTreeSet<String>,
-}
-
-impl Sweep<'_> {
-    /// Goes through a directory whose names continue the number `prefix`, leaving out those wholly below the edge.
-    fn dir(&mut self, dir: &str, prefix: u64) -> Result<(), LedgerError> {
-        let names = match self.storage.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            names => names.attempt("list", dir)?,
-        };
-        let edge = Tile::hashes_in_level(self.level, self.size) / TILE_WIDTH;
-        for name in names {
-            let path = format!("{dir}/{}", name.name);
-            let digits = name.name.trim_start_matches('x').trim_end_matches(".p");
-            let Ok(group) = digits.parse::<u64>() else { continue };
-            let number = prefix.saturating_mul(1000).saturating_add(group);
-            if name.name.starts_with('x') {
-                if self.reaches(number, edge) {
-                    self.dir(&path, number)?;
-                }
-            } else if number >= edge {
-                self.tile(dir, &path, number, name.is_dir)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a number that continues `prefix` by one to six more groups can be at the edge or beyond.
-    fn reaches(&self, prefix: u64, edge: u64) -> bool {
-        let highest = |groups: u32| {
-            let scale = 1000u64.saturating_pow(groups);
-            prefix.saturating_mul(scale).saturating_add(scale - 1)
-        };
-        highest(6) >= edge
-    }
-
-    fn tile(&mut self, dir: &str, path: &str, number: u64, is_partial: bool) -> Result<(), LedgerError> {
-        let width = Tile::width_in(self.level, number, self.size);
-        if !is_partial {
-            return self.remove(dir, path);
-        }
-        for name in self.storage.list(path).attempt("list", path)? {
-            if name.name.parse::<u16>().is_ok_and(|w| w > width) {
-                self.remove(path, &format!("{path}/{}", name.name))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, dir: &str, path: &str) -> Result<(), LedgerError> {
-        self.touched.insert(dir.to_owned());
-        self.storage.remove(path).attempt("remove", path)
-    }
-}
-
-/// Everything in the segments is under the checkpoint now. Nothing depends on the removal.
-fn remove_segments(storage: &dyn Storage, replayed: &Replay) {
-    for segment in &replayed.segments {
-        let _ = storage.remove(&wal::segment_path(segment.number));
-    }
-    let _ = storage.remove(NEXT);
+    let sm3 = found.sm3_root().map(|root| {
+        let tree = Tree::<Sm3>::load(size, |level, from, to| read_row::<Sm3>(storage, level, from, to))?;
+        if tree.root() == *root { Ok(tree) } else { Err(damaged("log/tiles/sm3", WRONG)) }
+    });
+    Ok(Trees { sha256, sm3: sm3.transpose()? })
 }

@@ -1,4 +1,4 @@
-//! What the callers, the writer and the integrator share: the queue, the indices, the leaves not yet in tiles.
+//! What the callers, the writer and the integrator share: the queue, the indices, the leaves not yet hashed.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,30 +7,40 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::LedgerError;
-use crate::wal::writer::Retired;
+use crate::leaves::Leaves;
 
 /// Cost of a queued leaf beyond its bytes, for the bound on memory.
 const OVERHEAD: usize = 32;
+/// The integrator is woken to hash when so many bytes of leaves wait for it.
+const HASH_AT: usize = 1 << 20;
+/// A checkpoint is published without being asked for when so many leaves wait for one: the hashes over them are held
+/// in memory.
+const PUBLISH_AT: u64 = 1 << 20;
 
 /// A wait that has no end is a row of these.
 const LONG: Duration = Duration::from_secs(3600);
 
-pub(crate) fn cost(leaves: &[Vec<u8>]) -> usize {
-    leaves.iter().map(|leaf| leaf.len() + OVERHEAD).sum()
+fn cost(leaves: &[Leaves]) -> usize {
+    leaves.iter().map(|leaves| leaves.payload().len() + OVERHEAD).sum()
 }
 
-/// Leaves that are durable in the write-ahead log and not yet under a checkpoint.
+fn count(leaves: &[Leaves]) -> u64 {
+    leaves.iter().map(|leaves| u64::from(leaves.count())).sum()
+}
+
+/// Leaves that are durable and not yet hashed.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) first: u64,
-    pub(crate) leaves: Vec<Vec<u8>>,
+    pub(crate) leaves: Vec<Leaves>,
     cost: usize,
 }
 
-impl Batch {
-    pub(crate) fn end(&self) -> u64 {
-        self.first + self.leaves.len() as u64
-    }
+/// What the integrator is woken for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    Hash,
+    Publish,
+    End,
 }
 
 /// Indices are given when a leaf is queued. When a group fails without a trace, the indices of everything queued
@@ -42,21 +52,22 @@ pub(crate) struct Epoch {
 }
 
 pub(crate) struct State {
-    queue: Vec<Vec<u8>>,
-    /// Cost of `queue` and of `pending`.
+    queue: VecDeque<Leaves>,
+    /// Cost of `queue`, of what the writer has, and of `pending`.
     held: usize,
     next: u64,
     durable: u64,
-    pending: VecDeque<Arc<Batch>>,
+    pending: Vec<Batch>,
+    /// Cost of `pending`.
+    pending_cost: usize,
     published: Arc<SignedCheckpoint>,
-    retired: Vec<Retired>,
+    /// The writer should end its segment before the next group.
+    rolling: bool,
     epoch: Arc<Epoch>,
     poisoned: Option<LedgerError>,
     /// Why the last attempt to publish failed.
     unpublished: Option<LedgerError>,
     closing: bool,
-    /// The integrator should not wait for its time.
-    hurried: bool,
 }
 
 pub(crate) struct Shared {
@@ -106,18 +117,18 @@ impl Shared {
     pub(crate) fn new(published: SignedCheckpoint, limit: usize) -> Self {
         let size = published.size();
         let state = State {
-            queue: Vec::new(),
+            queue: VecDeque::new(),
             held: 0,
             next: size,
             durable: size,
-            pending: VecDeque::new(),
+            pending: Vec::new(),
+            pending_cost: 0,
             published: Arc::new(published),
-            retired: Vec::new(),
+            rolling: false,
             epoch: Arc::default(),
             poisoned: None,
             unpublished: None,
             closing: false,
-            hurried: false,
         };
         Self {
             state: Mutex::new(state),
@@ -134,10 +145,16 @@ impl Shared {
     }
 
     /// Queues leaves, in order and next to each other. Waits while too much is held.
-    pub(crate) fn offer(self: &Arc<Self>, mut leaves: Vec<Vec<u8>>) -> Result<Ticket, LedgerError> {
-        if let Some(leaf) = leaves.iter().find(|leaf| leaf.len() > tlog::bundle::MAX_ENTRY) {
-            return Err(LedgerError::TooLong { length: leaf.len() });
+    pub(crate) fn offer(self: &Arc<Self>, leaves: Leaves, most: usize) -> Result<Ticket, LedgerError> {
+        if let Some(length) = leaves.too_long() {
+            return Err(LedgerError::TooLong { length });
         }
+        if leaves.is_empty() {
+            let state = self.lock();
+            let at = state.durable; // nothing to wait for
+            return Ok(Ticket { shared: Arc::clone(self), epoch: Arc::clone(&state.epoch), range: at..at });
+        }
+        let leaves = leaves.split(most);
         let cost = cost(&leaves);
         let mut state = self.lock();
         loop {
@@ -147,24 +164,20 @@ impl Shared {
             if state.closing {
                 return Err(LedgerError::Closed);
             }
+            let far = state.durable.saturating_sub(state.published.size()) > 2 * PUBLISH_AT;
+            if let Some(error) = state.unpublished.as_ref().filter(|_| far) {
+                return Err(error.clone());
+            }
             if state.held == 0 || state.held + cost <= self.limit {
                 break;
             }
-            if let Some(error) = &state.unpublished {
-                return Err(error.clone());
-            }
-            state.hurried = true;
             self.hurry.notify_one();
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let range = state.next..state.next + leaves.len() as u64;
+        let range = state.next..state.next + count(&leaves);
         state.next = range.end;
         state.held += cost;
-        if state.queue.is_empty() {
-            state.queue = leaves;
-        } else {
-            state.queue.append(&mut leaves);
-        }
+        state.queue.extend(leaves);
         self.work.notify_one();
         Ok(Ticket { shared: Arc::clone(self), epoch: Arc::clone(&state.epoch), range })
     }
@@ -182,34 +195,38 @@ impl Shared {
         }
     }
 
-    /// Writer: everything queued up to `most` bytes, with the index of its first leaf. `None` when closed.
-    pub(crate) fn take_group(&self, most: usize) -> Option<(u64, Vec<Vec<u8>>)> {
+    /// Writer: everything queued up to `most` bytes, with the index of its first leaf, and whether a new segment is to
+    /// be begun. `None` when closed.
+    pub(crate) fn take_group(&self, most: usize) -> Option<(u64, Vec<Leaves>, bool)> {
         let mut state = self.lock();
-        while state.queue.is_empty() || state.poisoned.is_some() {
+        while (state.queue.is_empty() && !state.rolling) || state.poisoned.is_some() {
             if state.closing || state.poisoned.is_some() {
                 return None;
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut taken = 0;
-        let fits = state.queue.iter().take_while(|leaf| {
-            taken += leaf.len() + OVERHEAD;
-            taken <= most
-        });
-        let count = fits.count().max(1);
-        let rest = if count < state.queue.len() { state.queue.split_off(count) } else { Vec::new() };
+        let rolling = state.rolling;
+        let (mut taken, mut count) = (0, 0);
+        while let Some(next) = state.queue.get(count) {
+            taken += next.payload().len();
+            if count > 0 && taken > most {
+                break;
+            }
+            count += 1;
+        }
+        let rest = state.queue.split_off(count);
         let group = std::mem::replace(&mut state.queue, rest);
-        Some((state.durable, group))
+        Some((state.durable, group.into(), rolling))
     }
 
     /// Writer: the group is durable.
-    pub(crate) fn acknowledge(&self, first: u64, leaves: Vec<Vec<u8>>) {
-        let batch = Batch { first, cost: cost(&leaves), leaves };
+    pub(crate) fn acknowledge(&self, leaves: Vec<Leaves>) {
+        let (cost, count) = (cost(&leaves), count(&leaves));
         let mut state = self.lock();
-        state.durable = batch.end();
-        state.pending.push_back(Arc::new(batch));
-        if state.held > self.limit / 2 {
-            state.hurried = true;
+        state.durable += count;
+        state.pending.push(Batch { cost, leaves });
+        state.pending_cost += cost;
+        if state.pending_cost >= HASH_AT || state.pending_cost * 2 > self.limit {
             self.hurry.notify_one();
         }
         drop(state);
@@ -217,13 +234,36 @@ impl Shared {
     }
 
     /// Writer: the group left no trace. Everything queued fails with it, because its indices are gone.
-    pub(crate) fn refuse(&self, leaves: &[Vec<u8>], error: LedgerError) {
+    pub(crate) fn refuse(&self, leaves: &[Leaves], error: LedgerError) {
         let mut state = self.lock();
-        let queued = std::mem::take(&mut state.queue);
+        let queued: Vec<Leaves> = std::mem::take(&mut state.queue).into();
         state.held -= cost(leaves) + cost(&queued);
         state.next = state.durable;
         Self::end_epoch(&mut state, error);
         drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Asks the writer to begin a new segment before it writes again; waits until it has seen that.
+    pub(crate) fn roll(&self) -> Result<(), LedgerError> {
+        let mut state = self.lock();
+        state.rolling = true;
+        self.work.notify_one();
+        while state.rolling {
+            if let Some(error) = &state.poisoned {
+                return Err(error.clone());
+            }
+            if state.closing {
+                return Err(LedgerError::Closed);
+            }
+            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Writer: it has ended its segment.
+    pub(crate) fn rolled(&self) {
+        self.lock().rolling = false;
         self.progress.notify_all();
     }
 
@@ -244,32 +284,26 @@ impl Shared {
         state.epoch = Arc::default();
     }
 
-    pub(crate) fn retire(&self, segment: Retired) {
-        self.lock().retired.push(segment);
-    }
-
-    /// Integrator: what is durable and not yet under the checkpoint.
-    pub(crate) fn pending(&self) -> (Arc<SignedCheckpoint>, Vec<Arc<Batch>>) {
-        let state = self.lock();
-        (Arc::clone(&state.published), state.pending.iter().cloned().collect())
-    }
-
-    /// Integrator: a checkpoint is durable. Answers the segments that nothing needs any more.
-    pub(crate) fn published_now(&self, checkpoint: &Arc<SignedCheckpoint>) -> Vec<Retired> {
-        let size = checkpoint.size();
+    /// Integrator: takes what is durable and not yet hashed.
+    pub(crate) fn take_pending(&self) -> Vec<Batch> {
         let mut state = self.lock();
-        while state.pending.front().is_some_and(|batch| batch.end() <= size) {
-            if let Some(batch) = state.pending.pop_front() {
-                state.held -= batch.cost;
-            }
-        }
+        state.pending_cost = 0;
+        std::mem::take(&mut state.pending)
+    }
+
+    /// Integrator: so much was hashed and let go.
+    pub(crate) fn hashed(&self, batches: &[Batch]) {
+        self.lock().held -= batches.iter().map(|batch| batch.cost).sum::<usize>();
+        self.progress.notify_all();
+    }
+
+    /// Integrator: a checkpoint is durable.
+    pub(crate) fn published_now(&self, checkpoint: &Arc<SignedCheckpoint>) {
+        let mut state = self.lock();
         state.published = Arc::clone(checkpoint);
         state.unpublished = None;
-        let (free, kept) = state.retired.drain(..).partition(|segment| segment.end <= size);
-        state.retired = kept;
         drop(state);
         self.progress.notify_all();
-        free
     }
 
     /// Integrator: publishing failed and will be tried again.
@@ -278,19 +312,27 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// Integrator: waits for its next turn, without a time until too much is held. `false` when closed.
-    pub(crate) fn next_turn(&self, every: Option<Duration>) -> bool {
+    /// Integrator: waits for its next turn; a checkpoint is due at `due`.
+    pub(crate) fn next_turn(&self, due: Option<Instant>) -> Turn {
         let mut state = self.lock();
-        let end = every.and_then(|every| Instant::now().checked_add(every));
-        while !state.closing && !state.hurried {
-            let left = end.map_or(LONG, |end| end.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                break;
+        loop {
+            let due = due.filter(|_| state.poisoned.is_none()); // nothing is published any more
+            let left = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+            let waiting = state.durable - state.published.size();
+            if state.closing {
+                return Turn::End;
+            }
+            // After a failure the next attempt waits for its time.
+            if left.is_zero()
+                || (waiting >= PUBLISH_AT && state.unpublished.is_none() && state.poisoned.is_none())
+            {
+                return Turn::Publish;
+            }
+            if state.pending_cost >= HASH_AT || state.pending_cost * 2 > self.limit {
+                return Turn::Hash;
             }
             state = self.hurry.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.hurried = false;
-        !state.closing
     }
 
     pub(crate) fn close(&self) {
@@ -325,19 +367,5 @@ impl Shared {
             Some(error) if state.durable <= beyond => Err(error.clone()),
             _ => Ok(state.durable),
         }
-    }
-
-    /// A durable leaf that is not yet under the checkpoint; `Err` gives the checkpoint that covers it.
-    pub(crate) fn recent(&self, index: u64) -> Result<Option<Vec<u8>>, Arc<SignedCheckpoint>> {
-        let state = self.lock();
-        if index < state.published.size() {
-            return Err(Arc::clone(&state.published));
-        }
-        let at = state.pending.partition_point(|batch| batch.end() <= index);
-        let leaf = state.pending.get(at).and_then(|batch| {
-            let within = usize::try_from(index.checked_sub(batch.first)?).ok()?;
-            batch.leaves.get(within).cloned()
-        });
-        Ok(leaf)
     }
 }

@@ -91,24 +91,32 @@ fn a_leaf_that_no_bundle_can_carry_is_refused_alone() {
 }
 
 #[test]
-fn too_much_held_is_published_without_being_asked() {
+fn many_leaves_are_published_without_being_asked() {
     let home = tempfile::tempdir().unwrap();
-    let small = Options { held_bytes: 4096, ..options() };
+    let small = Options { held_bytes: 1 << 20, ..options() };
     let (log, _) = Log::open(home.path(), small).unwrap();
-    for i in 0..40 {
-        log.append(vec![vec![i; 1000]]).unwrap();
+    for i in 0..18u64 {
+        log.append((0..60_000).map(|n| (i * 60_000 + n).to_be_bytes().to_vec()).collect()).unwrap();
     }
-    assert!(log.latest_checkpoint().size() >= 30, "{}", log.latest_checkpoint().size());
-    assert_eq!(log.append(vec![vec![1; 9000]]).unwrap(), 40..41, "a leaf above the bound passes alone");
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while log.latest_checkpoint().size() < 1 << 20 && std::time::Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(log.latest_checkpoint().size() >= 1 << 20, "{}", log.latest_checkpoint().size());
+    let from = log.size();
+    assert_eq!(log.append(vec![vec![1; 60_000]; 40]).unwrap(), from..from + 40, "above the bound, alone");
 }
 
 #[test]
-fn a_closed_home_has_an_empty_write_ahead_log() {
+fn a_log_that_is_opened_again_goes_on_in_its_segment() {
     let home = tempfile::tempdir().unwrap();
-    let (log, _) = Log::open(home.path(), options()).unwrap();
-    log.append((0..5000).map(leaf).collect()).unwrap();
-    log.close().unwrap();
-    assert_eq!(std::fs::read_dir(home.path().join("wal")).unwrap().count(), 0);
+    for i in 0..5 {
+        let (log, _) = Log::open(home.path(), options()).unwrap();
+        log.append((i * 100..i * 100 + 100).map(leaf).collect()).unwrap();
+        log.close().unwrap();
+    }
+    assert_eq!(std::fs::read_dir(home.path().join("log/entries")).unwrap().count(), 1);
+    assert!(common::verify(home.path()).holds());
 }
 
 #[test]

@@ -8,27 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{ORIGIN, files, leaf, log_of, options, verify};
-use ledger::{Damage, Log, Options, VerifyOptions};
+use ledger::{Damage, Form, Log, Options, VerifyOptions};
 
-/// Whether a finding names the file, or the entry that has the byte.
-fn names(damage: &Damage, file: &str, bytes: &[u8], at: usize) -> bool {
+/// Whether a finding names the file and the byte.
+fn names(damage: &Damage, file: &str, at: u64) -> bool {
     match damage {
         Damage::Checkpoint { .. } => file == "log/checkpoint",
-        Damage::Entry { index, path, .. } => path == file && *index == entry_at(file, bytes, at),
-        Damage::Tile { path, .. } => path == file,
+        Damage::Entry { path, bytes, .. }
+        | Damage::Segment { path, bytes, .. }
+        | Damage::Hash { path, bytes, .. } => path == file && bytes.contains(&at),
         _ => false,
     }
-}
-
-/// The index of the entry that the byte belongs to, with its length.
-fn entry_at(file: &str, bytes: &[u8], at: usize) -> u64 {
-    let tile = tlog::Tile::parse(file.strip_prefix("log/").unwrap()).unwrap();
-    let mut end = 0;
-    let within = tlog::bundle::entries(bytes).position(|entry| {
-        end += 2 + entry.unwrap().len();
-        at < end
-    });
-    tile.index * 256 + within.unwrap() as u64
 }
 
 fn flip_and_verify(home: &Path, positions: impl Fn(usize) -> Vec<usize>, masks: &[u8]) -> usize {
@@ -45,7 +35,7 @@ fn flip_and_verify(home: &Path, positions: impl Fn(usize) -> Vec<usize>, masks: 
                 let report = verify(home);
                 let first = report.damage.first();
                 assert!(
-                    first.is_some_and(|damage| names(damage, &file, &bytes, at)),
+                    first.is_some_and(|damage| names(damage, &file, at as u64)),
                     "byte {at} of {file} changed by {mask:#x}: {first:?}"
                 );
                 flips += 1;
@@ -55,6 +45,27 @@ fn flip_and_verify(home: &Path, positions: impl Fn(usize) -> Vec<usize>, masks: 
     }
     assert!(verify(home).holds());
     flips
+}
+
+/// A byte in the middle of an entry: the finding has the entry's index.
+#[test]
+fn a_changed_entry_is_named_by_its_index() {
+    let home = tempfile::tempdir().unwrap();
+    log_of(home.path(), &[300, 700]);
+    let path = home.path().join("log/entries/0000000000000000.seg");
+    let bytes = std::fs::read(&path).unwrap();
+    for index in [0u64, 1, 255, 256, 299, 300, 699] {
+        let at = bytes.windows(leaf(index).len()).position(|window| window == leaf(index)).unwrap();
+        let mut changed = bytes.clone();
+        changed[at + 3] ^= 0x20;
+        std::fs::write(&path, &changed).unwrap();
+        let report = verify(home.path());
+        assert!(
+            matches!(&report.damage[..], [Damage::Entry { index: found, bytes, .. }] if *found == index && bytes.contains(&(at as u64 + 3))),
+            "{index}: {:?}",
+            report.damage
+        );
+    }
 }
 
 #[test]
@@ -84,25 +95,31 @@ fn bytes_around_the_edge_of_a_tile_of_level_one_count() {
     for size in [65535, 65536, 65537] {
         let home = tempfile::tempdir().unwrap();
         log_of(home.path(), &[size]);
-        let report = verify(home.path());
-        assert!(report.holds(), "{:?}", report.damage);
-        // One file of each kind: the first and last of each directory.
-        let all = files(&home.path().join("log"));
-        for (n, path) in all.iter().enumerate() {
-            let edge = n == 0 || n + 1 == all.len() || path.parent() != all[n - 1].parent();
-            if !edge || (n % 3 != 0 && path.parent().unwrap().ends_with("entries")) {
-                continue;
-            }
-            let bytes = std::fs::read(path).unwrap();
-            let at = bytes.len() / 2;
-            let mut changed = bytes.clone();
-            changed[at] ^= 0x10;
-            std::fs::write(path, &changed).unwrap();
-            let file = path.strip_prefix(home.path()).unwrap().to_str().unwrap();
-            let report = verify(home.path());
-            assert!(report.damage.first().is_some_and(|damage| names(damage, file, &bytes, at)), "{file}");
-            std::fs::write(path, &bytes).unwrap();
+        flip_and_verify(home.path(), |length| vec![length / 2, length - 1], &[0x10]);
+    }
+}
+
+#[test]
+fn bytes_of_closed_and_compressed_segments_count() {
+    for form in [Form::Zstd, Form::Gzip] {
+        let home = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(home.path(), options()).unwrap();
+        for n in 0..3 {
+            log.append((n * 90..n * 90 + 90).map(leaf).collect()).unwrap();
+            log.roll().unwrap();
         }
+        log.append(vec![leaf(270)]).unwrap();
+        log.compress(90, form).unwrap();
+        log.close().unwrap();
+        let whole = |length: usize| {
+            let step = if length < 4096 { 2 } else { 7 };
+            (0..44.min(length))
+                .chain((44..length.min(4096)).step_by(step * 30))
+                .chain((4096..length).step_by(step))
+                .collect()
+        };
+        let flips = flip_and_verify(home.path(), whole, &[0x01]);
+        assert!(flips > 700, "{flips}");
     }
 }
 
@@ -114,10 +131,10 @@ fn a_missing_file_is_named_and_so_is_one_that_does_not_belong() {
         let file = path.strip_prefix(home.path()).unwrap().to_str().unwrap().to_owned();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let first = verify(home.path()).damage.into_iter().next();
-        match first {
+        match verify(home.path()).damage.into_iter().next() {
             Some(Damage::Missing { path }) => assert_eq!(path, file),
             Some(Damage::Checkpoint { .. }) => assert_eq!(file, "log/checkpoint"),
+            Some(Damage::Gap { from: 0, to: 600 }) => assert!(file.starts_with("log/entries/"), "{file}"),
             other => panic!("{file}: {other:?}"),
         }
         std::fs::write(&path, bytes).unwrap();
@@ -125,19 +142,18 @@ fn a_missing_file_is_named_and_so_is_one_that_does_not_belong() {
     for extra in [
         "log/notes",
         "log/tile/0/003",
-        "log/tile/0/x000/000",
-        "log/tile/0/002.p/89",
-        "log/tile/0/1",
-        "log/tile/2/000.p/1",
-        "log/tile/entries/000.tmp",
-        "log/sm3/checkpoint",
-        "log/sm3/tile/entries/000",
-        "log/other/x",
+        "log/tiles/sha256/0/00000001",
+        "log/tiles/sha256/0/1",
+        "log/tiles/sha256/2/00000000",
+        "log/tiles/sha256/8/00000000",
+        "log/tiles/md5/0/00000000",
+        "log/entries/000.tmp",
+        "log/entries/x.seg",
     ] {
         let path = home.path().join(extra);
-        let dir = path.parent().unwrap();
-        let had_dir = dir.exists();
-        std::fs::create_dir_all(dir).unwrap();
+        let dirs: Vec<_> =
+            path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, b"x").unwrap();
         let report = verify(home.path());
         let Some(Damage::Unexpected { path: found }) = report.damage.first() else {
@@ -145,26 +161,8 @@ fn a_missing_file_is_named_and_so_is_one_that_does_not_belong() {
         };
         assert!(extra.starts_with(found.as_str()), "{extra}: {found}");
         std::fs::remove_file(&path).unwrap();
-        if !had_dir {
-            std::fs::remove_dir(dir).unwrap();
-        }
+        dirs.iter().for_each(|dir| std::fs::remove_dir(dir).unwrap());
     }
-    assert!(verify(home.path()).holds());
-}
-
-#[test]
-fn an_outgrown_partial_tile_is_checked_too() {
-    let home = tempfile::tempdir().unwrap();
-    log_of(home.path(), &[10, 20]);
-    let outgrown = home.path().join("log/tile/entries/000.p/10");
-    assert!(outgrown.exists(), "kept until the bundle is full");
-    let mut bytes = std::fs::read(&outgrown).unwrap();
-    bytes[5] ^= 1;
-    std::fs::write(&outgrown, bytes).unwrap();
-    let report = verify(home.path());
-    assert!(matches!(&report.damage[..], [Damage::Tile { path, .. }] if path == "log/tile/entries/000.p/10"));
-    log_of(home.path(), &[300]);
-    assert!(!outgrown.exists(), "removed when the bundle is full");
     assert!(verify(home.path()).holds());
 }
 
@@ -207,8 +205,16 @@ fn verifying_beside_a_busy_owner_gives_no_false_alarm() {
     let home = tempfile::tempdir().unwrap();
     let busy = Options { publish_every: Some(Duration::from_millis(2)), ..options() };
     let (log, _) = Log::open(home.path(), busy).unwrap();
+    /// Ends the appending also when a check fails.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let from = log.size();
@@ -224,7 +230,6 @@ fn verifying_beside_a_busy_owner_gives_no_false_alarm() {
             assert!(size >= last);
             (runs, last) = (runs + 1, size);
         }
-        stop.store(true, Ordering::Relaxed);
         assert!(runs > 2 && last > 20, "{runs} runs, {last} entries");
     });
     log.close().unwrap();
@@ -238,7 +243,8 @@ fn another_key_or_origin_is_refused() {
     let other = signing::note::NoteSigner::new(ORIGIN, signing::Ed25519Signer::generate().unwrap()).unwrap();
     let report = ledger::verify(home.path(), &other.verifier(), &VerifyOptions::default(), &mut |_, _| ());
     assert!(matches!(report.unwrap().damage[..], [Damage::Checkpoint { .. }]));
-    let elsewhere = VerifyOptions { origin: Some("log.example/other".to_owned()), earlier: None };
+    let elsewhere =
+        VerifyOptions { origin: Some("log.example/other".to_owned()), ..VerifyOptions::default() };
     let report = ledger::verify(home.path(), &common::verifier(), &elsewhere, &mut |_, _| ());
     assert!(matches!(report.unwrap().damage[..], [Damage::Checkpoint { .. }]));
 }

@@ -26,8 +26,12 @@ pub mod cms;
 pub mod der;
 pub mod oid;
 pub mod pem;
+pub mod request;
 pub mod revocation;
 pub mod tsp;
+
+#[doc(hidden)]
+pub mod fuzzing;
 
 mod certificate;
 mod digest;

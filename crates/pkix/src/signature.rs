@@ -28,6 +28,12 @@ impl AlgorithmId {
         inner.end()?;
         Ok(Self { oid, parameters })
     }
+
+    /// Whether it has no parameters, or NULL.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.parameters.is_empty() || self.parameters == crate::der::NULL
+    }
 }
 
 /// `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
@@ -176,6 +182,9 @@ fn unsupported(algorithm: &AlgorithmId) -> PkixError {
 }
 
 fn scheme(algorithm: &AlgorithmId, digest: Option<Digest>, curve: Option<Oid>) -> Result<Scheme, PkixError> {
+    if algorithm.oid != oid::RSA_PSS && !algorithm.is_plain() && algorithm.oid != oid::EC_PUBLIC_KEY {
+        return Err(PkixError::malformed("signature algorithm", "it has parameters that it cannot have"));
+    }
     let scheme = match algorithm.oid {
         oid::SHA1_WITH_RSA => Scheme::Pkcs1(Digest::Sha1),
         oid::SHA256_WITH_RSA => Scheme::Pkcs1(Digest::Sha256),

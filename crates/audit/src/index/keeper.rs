@@ -111,11 +111,13 @@ impl Index {
         let first = self.end();
         let end = end.min(first + CHUNK).min((first / SEGMENT + 1) * SEGMENT);
         let mut taken = Vec::new();
-        for entry in log.entries(first..end) {
+        let kept = log.minimum().clamp(first, end.max(first));
+        for entry in log.entries(kept..end) {
             taken.push(entry.ok()?);
         }
-        // Outside the lock: a search must not wait for it.
-        let facts: Vec<_> = taken.iter().map(|entry| facts(entry)).collect();
+        // Outside the lock: a search must not wait for it. Pruned entries have no facts.
+        let pruned = (first..kept).map(|_| None);
+        let facts: Vec<_> = pruned.chain(taken.iter().map(|entry| facts(entry))).collect();
         let mut state = self.lock();
         let tail = state.tail.as_mut()?;
         facts.iter().for_each(|facts| tail.push(facts.as_ref()));

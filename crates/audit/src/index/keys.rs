@@ -57,7 +57,7 @@ fn is_grave(severity: &[u8]) -> bool {
 }
 
 /// From an event that was parsed.
-fn of_event<'a>(event: &Event<'a>) -> Facts<'a> {
+pub(crate) fn of_event<'a>(event: &Event<'a>) -> Facts<'a> {
     let mut keys = Vec::with_capacity(8);
     keys.extend(event.ctx.get("trace_id").map(|trace| of_text(TRACE, "trace_id", trace)));
     keys.push(id(&event.id.to_text()));
@@ -71,7 +71,7 @@ fn of_event<'a>(event: &Event<'a>) -> Facts<'a> {
 
 /// From the stored form as it is written: its members in their order, no white space. Five times as fast as parsing;
 /// whatever has another shape is left to the parser.
-fn scan(stored: &[u8]) -> Option<Facts<'_>> {
+pub(crate) fn scan(stored: &[u8]) -> Option<Facts<'_>> {
     let mut rest = Rest(stored);
     let mut keys = Vec::with_capacity(8);
     rest.skip(b"{\"act\":\"")?;

@@ -13,8 +13,9 @@ use event::Severity;
 
 use crate::query::Conditions;
 
-pub(crate) use keeper::{Index, Keeper};
-pub(crate) use keys::{Facts, facts};
+pub(crate) use format::{PAGE, decode, decode_page};
+pub(crate) use keeper::{Index, Keeper, parse_bound};
+pub(crate) use keys::{Facts, facts, of_event, scan};
 #[cfg(test)]
 pub(crate) use segment::{Tail, candidates, path, read_head};
 

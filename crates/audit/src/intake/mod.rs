@@ -5,6 +5,7 @@
 
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod otlp;
 mod query;
 mod split;
 mod tokens;

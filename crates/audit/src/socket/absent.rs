@@ -37,6 +37,9 @@ impl Client {
     pub(crate) fn prove_consistency(&self, _: u64) -> Result<String, AuditError> {
         match *self {}
     }
+    pub(crate) fn retention(&self, _: bool) -> Result<crate::retention::Report, AuditError> {
+        match *self {}
+    }
     pub(crate) fn trace_seen(&self, _: &str, _: std::time::Duration) -> Result<bool, AuditError> {
         match *self {}
     }

@@ -20,6 +20,7 @@ use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
+use crate::retention::Report;
 use crate::vault::{VaultAnswer, VaultCall};
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
@@ -113,6 +114,13 @@ impl Client {
 
     pub(crate) fn prove_consistency(&self, old: u64) -> Result<String, AuditError> {
         self.note(&Request::Consistency { old })
+    }
+
+    pub(crate) fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
+        match self.ask(&Request::Retention { confirm_clock })? {
+            Reply::Retention(report) => Ok(*report),
+            other => Err(unexpected(other)),
+        }
     }
 
     pub(crate) fn vault(&self, call: &VaultCall) -> Result<VaultAnswer, AuditError> {

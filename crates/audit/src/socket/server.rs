@@ -263,6 +263,9 @@ fn serve(
             Request::Checkpoint {} => told(owner.checkpoint().map(Reply::Note)),
             Request::Prove { selector } => told(owner.prove(&selector).map(Reply::Proof)),
             Request::Consistency { old } => told(owner.prove_consistency(old).map(Reply::Note)),
+            Request::Retention { confirm_clock } => {
+                told(owner.retention(confirm_clock, peer).map(|report| Reply::Retention(Box::new(report))))
+            }
             Request::Vault { ask } => {
                 told(owner.vault_call(*ask, peer).map(|answer| Reply::Vault(Box::new(answer))))
             }

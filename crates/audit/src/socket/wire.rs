@@ -59,6 +59,9 @@ pub(crate) enum Request {
         filter: Box<Filter>,
         follow: bool,
     },
+    Retention {
+        confirm_clock: bool,
+    },
     Vault {
         ask: Box<VaultCall>,
     },
@@ -92,6 +95,7 @@ pub(crate) enum Reply {
     Status(Status),
     Note(String),
     Proof(crate::proof::Proof),
+    Retention(Box<crate::retention::Report>),
     Vault(Box<VaultAnswer>),
     /// The stored event at this index is the next frame.
     Entry {

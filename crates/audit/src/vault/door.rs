@@ -13,7 +13,7 @@ use keystore::kek::KeyEncryptionKey;
 use gm::HmacSm3;
 
 use super::VaultError;
-use super::place::{Keep, keeps_of, kek_of};
+use super::place::kek_of;
 use super::random::Random;
 use super::record::{Cipher, Id, Subject};
 use super::sealed::{self, Fresh, Place, Ready, TOKEN};
@@ -132,11 +132,6 @@ impl Door {
     /// The key-encryption key, whether there is a vault or not.
     pub(crate) fn kek(&self) -> Result<Box<dyn KeyEncryptionKey>, AuditError> {
         kek_of(&self.home)
-    }
-
-    /// How long which events must stay readable.
-    pub(crate) fn keeps(&self) -> Result<Vec<Keep>, AuditError> {
-        keeps_of(&self.home)
     }
 
     /// Makes the vault; false when there is one. A lost one is replaced only when that is asked for.

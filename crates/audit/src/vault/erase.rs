@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::VaultError;
 use super::calls::{Certified, Erasure};
-use super::place::Keep;
 use super::record::{Destroyed, Id, Queued, Record, Subject};
 use super::sealed::{SEALED, SealedField};
 use super::store::Vault;
 use crate::owner::Owner;
 use crate::peer::Peer;
+use crate::retention::{RETENTION, Retention};
 use crate::{AuditError, clock};
 
 /// How the leaf of a destruction begins.
@@ -155,10 +155,7 @@ impl Owner {
     /// For each key that the law still protects: until which day, and by what. Every leaf that was sealed under it counts.
     fn floors(&self, keys: &[Id], kind: &str) -> Result<BTreeMap<Id, (String, String)>, AuditError> {
         let mut floors: BTreeMap<Id, (String, String)> = BTreeMap::new();
-        let keeps = self.guard.door.keeps()?;
-        if keeps.is_empty() {
-            return Ok(floors);
-        }
+        let Some(table) = self.table()? else { return Ok(floors) };
         let wanted: BTreeSet<&Id> = keys.iter().collect();
         let mut known: BTreeSet<(Id, String, String)> = BTreeSet::new();
         for entry in self.log.entries(0..self.log.durable_size()) {
@@ -172,8 +169,8 @@ impl Owner {
                 if !known.insert((key, event.act.to_string(), event.ts.as_str()[..10].to_owned())) {
                     continue;
                 }
-                let day = &event.ts.as_str()[..10];
-                let Some(floor) = floor(&keeps, &event.act, kind, day) else { continue };
+                let Some(floor) = table.floor(&event.act, &[kind], event.ts) else { continue };
+                let floor = (floor.date.to_string(), floor.regime);
                 let longest = floors.entry(key).or_insert_with(|| floor.clone());
                 if longest.0 < floor.0 {
                     *longest = floor;
@@ -354,13 +351,13 @@ impl Owner {
         let recorded = destroyed.into_iter().filter_map(|known| known.recorded.map(|index| (known, index)));
         recorded.map(certified).collect()
     }
-}
 
-/// The day from which an event of this action about a subject of this kind may be closed, and what asks for it: the
-/// longest of all that concern it.
-fn floor(keeps: &[Keep], act: &str, kind: &str, day: &str) -> Option<(String, String)> {
-    let asked = keeps.iter().filter(|keep| keep.concerns(act, kind));
-    asked.filter_map(|keep| Some((keep.until(day)?, keep.name.clone()))).max()
+    /// What the operator's table of retention says, where there is one: the known regimes alone do not put off what a
+    /// person may ask for.
+    fn table(&self) -> Result<Option<Retention>, AuditError> {
+        let written = self.home.join(RETENTION).exists();
+        written.then(|| Retention::of(&self.home)).transpose()
+    }
 }
 
 fn holds(entry: &[u8], needle: &[u8]) -> bool {

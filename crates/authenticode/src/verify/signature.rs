@@ -60,7 +60,7 @@ fn examine(place: &Place<'_>, facts: &Facts<'_>, out: &mut Signature) -> Result<
         return Ok(());
     };
     attributes(signer, out)?;
-    if Digest::from_oid(signer.digest.oid)? != content.algorithm {
+    if Digest::from_oid(signer.digest.oid)? != content.algorithm || signed.digests != [signer.digest.oid] {
         out.findings.push(Finding::new(Rule::DigestMismatch));
     }
     if signer.signed_attribute(pkix::oid::MESSAGE_DIGEST)?.is_none()

@@ -1,10 +1,13 @@
 //! `custody audit`: the ledger on the command line.
 
+mod alerts;
 mod bench;
 mod catalogue;
 mod certificate;
 mod disclose;
 mod erase;
+mod export;
+mod gaps;
 mod hold;
 mod keys;
 mod lines;
@@ -12,6 +15,7 @@ mod prove;
 mod query;
 mod record;
 mod redact;
+mod retention;
 mod reveal;
 mod subject;
 mod tail;
@@ -49,9 +53,23 @@ enum Verb {
     /// Publish a checkpoint over everything recorded, and print it
     #[command(after_help = prove::CHECKPOINT_HELP)]
     Checkpoint(prove::CheckpointArgs),
+    /// Show when logging was not alive, or its clock was set
+    #[command(after_help = gaps::HELP)]
+    Gaps(gaps::GapsArgs),
+    /// Rules of alerts
+    Alerts(alerts::AlertsArgs),
     /// Print the actions and subject kinds that events may name
     #[command(after_help = catalogue::HELP)]
     Catalogue,
+    /// Copy the ledger: a backup that can be put back, or rolled plain files
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArgs),
+    /// Put backups back into a new home, or check them
+    #[command(after_help = export::RESTORE_HELP)]
+    Restore(export::RestoreArgs),
+    /// How long events are kept, what may go, and which requests are due
+    #[command(after_help = retention::HELP)]
+    Retention(retention::RetentionArgs),
     /// Say what the redaction policy does to an event
     #[command(after_help = redact::HELP)]
     Redact(redact::RedactArgs),
@@ -81,7 +99,12 @@ pub(crate) fn run(args: AuditArgs, context: &Context) -> Outcome {
         Verb::Verify(args) => verify::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
         Verb::Checkpoint(args) => prove::checkpoint(&args, context),
+        Verb::Gaps(args) => gaps::run(&args, context),
+        Verb::Alerts(args) => alerts::run(args, context),
         Verb::Catalogue => catalogue::run(context),
+        Verb::Export(args) => export::run(&args, context),
+        Verb::Restore(args) => export::restore(&args, context),
+        Verb::Retention(args) => retention::run(&args, context),
         Verb::Redact(args) => redact::run(&args, context),
         Verb::Erase(args) => erase::run(&args, context),
         Verb::Hold(args) => hold::run(args, context),

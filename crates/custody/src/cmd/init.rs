@@ -93,7 +93,7 @@ fn text(made: &Made) -> String {
 }
 
 /// A name for people to know the log by; nothing depends on it.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let from_environment = || std::env::var("COMPUTERNAME").ok();
     from_kernel.or_else(from_environment).unwrap_or_default().trim().to_owned()

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use crate::config::Config;
-use crate::daemon::{self, Settings};
+use crate::daemon::{self, Orders, Settings};
 use crate::failure::Outcome;
 
 mod token;
@@ -15,7 +15,7 @@ mod token;
 pub(crate) const HELP: &str = "\
 Owns the home, and takes events over HTTP (docs/http.md): POST /v1/events (JSON, NDJSON), /metrics, /checkpoint, /tile.\n\
 Callers show a bearer token (RFC 6750) or a client certificate. SIGTERM answers what was asked and ends; SIGHUP reads\n\
-tokens and certificates anew. For systemd: Type=notify.\n\n\
+tokens, certificates and rules anew. For systemd: Type=notify.\n\n\
 Examples:\n  $ custody serve token new payments --rights record > payments.token\n  \
 $ custody serve --listen 127.0.0.1:8481\n  \
 $ custody serve --listen 127.0.0.1:8482 --token-file home/serve.tokens";
@@ -58,7 +58,8 @@ pub(crate) fn run(args: ServeArgs, context: &Context) -> Outcome {
     if let Some(ServeCommand::Token(token)) = args.command {
         return token::run(token, context);
     }
-    let mut serve = Config::of(&context.home)?.serve;
+    let config = Config::of(&context.home)?;
+    let mut serve = config.serve;
     if !args.listen.is_empty() {
         serve.listen = args.listen;
     }
@@ -67,5 +68,7 @@ pub(crate) fn run(args: ServeArgs, context: &Context) -> Outcome {
     serve.client_ca = args.client_ca.or(serve.client_ca);
     serve.token_file = args.token_file.or(serve.token_file);
     let settings = Settings::of(serve, args.insecure_loopback, home.join(token::FILE))?;
-    daemon::run(settings, &home, context.output)
+    let rules = home.join(config.alerts.file.unwrap_or_else(|| "alerts.toml".into()));
+    let orders = Orders { settings, pulse: config.heartbeat.pulse(), rules, output: context.output };
+    daemon::run(orders, &home)
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/events`: a body of events in, a verdict for each out, after what was accepted is durable.
 
 use audit::intake::{Form, split};
-use audit::{Receipt, Selector, Verdict};
+use audit::{Receipt, Selector};
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::Daemon;
 use super::answer::{Answer, Problem, json};
 use super::body::{Packing, unpack};
 use super::routes::Asked;
+use super::store::{Stored, store};
 
 /// Events of one request whose proofs may be asked for: each has its own.
 const MAX_PROOFS: usize = 256;
@@ -30,6 +31,11 @@ enum Shown {
         index: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         proof: Option<String>,
+    },
+    /// Durable, and without an index until the disk has room.
+    Waiting {
+        id: String,
+        waiting: bool,
     },
     Refused {
         error: &'static str,
@@ -68,22 +74,32 @@ pub(crate) fn record(
         return Err(Problem::bad(format!("proofs are given for at most {MAX_PROOFS} events at a time")));
     }
     let offered: Vec<Vec<u8>> = offered.into_iter().map(<[u8]>::to_vec).collect();
-    let verdicts = daemon.session.submit_for(&offered, &asked.caller)?.wait()?;
-    let refused = verdicts.iter().filter(|verdict| verdict.is_err()).count() as u64;
+    let verdicts = store(daemon, "http", &offered, &asked.caller)?;
+    let count = |which: fn(&Stored) -> bool| verdicts.iter().filter(|verdict| which(verdict)).count() as u64;
+    let refused = count(|verdict| matches!(verdict, Stored::Refused(_)));
+    let waiting = count(|verdict| matches!(verdict, Stored::Waiting(_)));
     let accepted = verdicts.len() as u64 - refused;
-    daemon.figures.events("http", "accepted", accepted);
+    daemon.figures.events("http", "accepted", accepted - waiting);
+    daemon.figures.events("http", "spilled", waiting);
     daemon.figures.events("http", "refused", refused);
     let verdicts =
         verdicts.into_iter().map(|verdict| shown(daemon, verdict, proofs)).collect::<Result<_, _>>()?;
     // A caller that looks at the status alone must not take a refusal for success.
-    let status = if refused == 0 { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = match (refused, waiting) {
+        (0, 0) => StatusCode::OK,
+        (0, _) => StatusCode::ACCEPTED,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     Ok(json(status, &Answered { accepted, refused, verdicts }))
 }
 
-fn shown(daemon: &Daemon, verdict: Verdict, proofs: bool) -> Result<Shown, Problem> {
+fn shown(daemon: &Daemon, verdict: Stored, proofs: bool) -> Result<Shown, Problem> {
     match verdict {
-        Err(refusal) => Ok(Shown::Refused { error: "InvalidComplianceEvent", faults: refusal.faults }),
-        Ok(Receipt { id, index }) => {
+        Stored::Waiting(id) => Ok(Shown::Waiting { id: id.to_string(), waiting: true }),
+        Stored::Refused(refusal) => {
+            Ok(Shown::Refused { error: "InvalidComplianceEvent", faults: refusal.faults })
+        }
+        Stored::Recorded(Receipt { id, index }) => {
             let prove = || daemon.session.prove(&Selector::Index(index)).map(|proved| proved.proof);
             let proof = if proofs { Some(prove()?) } else { None };
             Ok(Shown::Accepted { id: id.to_string(), index, proof })

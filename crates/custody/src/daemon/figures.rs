@@ -34,10 +34,15 @@ impl Figures {
     }
 
     /// The page.
-    pub(crate) fn page(&self, ledger: &Metrics, in_flight: usize) -> String {
+    pub(crate) fn page(&self, ledger: &Metrics, in_flight: usize, alarm: (u64, [u64; 3])) -> String {
         let mut page = Page::default();
         self.http(&mut page, in_flight);
         ours(ledger, &mut page);
+        page.one("custody_alerts_raised", "gauge", "Alerts that are raised.", alarm.0);
+        page.head("custody_webhook_messages_total", "counter", "Alerts sent to webhooks, by outcome.");
+        for (outcome, count) in ["sent", "failed", "dropped"].into_iter().zip(alarm.1) {
+            page.line("custody_webhook_messages_total", &[("outcome", outcome)], count);
+        }
         page.0
     }
 
@@ -84,6 +89,7 @@ fn ours(ledger: &Metrics, page: &mut Page) {
             ledger.repeated,
         ),
         ("custody_ledger_failed_batches_total", "counter", "Batches not stored.", ledger.failed_batches),
+        ("custody_ring_lost_events_total", "counter", "Events that producers of rings lost.", ledger.lost),
         ("custody_ledger_durable_events", "gauge", "Events in the ledger.", ledger.durable),
         ("custody_ledger_published_events", "gauge", "Events under the newest checkpoint.", ledger.published),
         (
@@ -98,14 +104,6 @@ fn ours(ledger: &Metrics, page: &mut Page) {
     page.head("custody_ledger_refused_total", "counter", "Events refused, by the first rule they broke.");
     for (rule, count) in &ledger.refused_by_rule {
         page.line("custody_ledger_refused_total", &[("rule", rule)], *count);
-    }
-    page.head(
-        "custody_producer_drops_total",
-        "counter",
-        "Events that producers dropped, by their own count.",
-    );
-    for (producer, count) in &ledger.drops {
-        page.line("custody_producer_drops_total", &[("producer", producer)], *count);
     }
     waits(ledger, page);
 }
@@ -174,8 +172,9 @@ mod tests {
         ledger.waits[1] = 2;
         ledger.waits[14] = 1;
         ledger.waited_us = 1_250_000;
-        ledger.drops.insert("ring \"a\\b\"\nc".into(), 4);
-        let page = figures.page(&ledger, 1);
+        ledger.lost = 4;
+        ledger.refused_by_rule.insert("ring \"a\\b\"\nc".into(), 4);
+        let page = figures.page(&ledger, 1, (2, [5, 0, 1]));
         for line in [
             "custody_http_requests_total{route=\"/v1/events\",code=\"200\"} 2",
             "custody_intake_events_total{way=\"http\",outcome=\"accepted\"} 7",
@@ -186,7 +185,10 @@ mod tests {
             "custody_ledger_acknowledgement_seconds_bucket{le=\"+Inf\"} 3",
             "custody_ledger_acknowledgement_seconds_sum 1.25",
             "custody_ledger_acknowledgement_seconds_count 3",
-            "custody_producer_drops_total{producer=\"ring \\\"a\\\\b\\\"\\nc\"} 4",
+            "custody_alerts_raised 2",
+            "custody_webhook_messages_total{outcome=\"dropped\"} 1",
+            "custody_ring_lost_events_total 4",
+            "custody_ledger_refused_total{rule=\"ring \\\"a\\\\b\\\"\\nc\"} 4",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

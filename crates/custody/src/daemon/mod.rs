@@ -4,6 +4,7 @@
 //! and a request that finds none free is told to come again (`intake`). What can be asked for stands in one table
 //! (`routes`); who may ask is decided before the handler is called (`gate`).
 
+mod alarm;
 mod answer;
 mod body;
 mod connection;
@@ -13,11 +14,14 @@ mod gate;
 mod intake;
 mod listen;
 mod notify;
+mod otlp;
 mod read;
 mod routes;
 pub(crate) mod settings;
 mod signals;
+mod store;
 mod tls;
+mod webhook;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -28,6 +32,7 @@ use tokio::sync::watch;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::recorder::failure;
+pub(crate) use alarm::read_rules;
 use figures::Figures;
 use gate::Gate;
 pub(crate) use gate::read_tokens;
@@ -44,7 +49,17 @@ pub(crate) struct Daemon {
     gate: RwLock<Arc<Gate>>,
     intake: Intake,
     figures: Figures,
+    alarm: alarm::Watch,
+    spill: Option<Arc<audit::Spill>>,
     output: Output,
+}
+
+/// What the daemon is told besides its settings for HTTP.
+pub(crate) struct Orders {
+    pub(crate) settings: Settings,
+    pub(crate) pulse: audit::Pulse,
+    pub(crate) rules: std::path::PathBuf,
+    pub(crate) output: Output,
 }
 
 impl Daemon {
@@ -54,10 +69,13 @@ impl Daemon {
 
     /// Reads tokens and certificates anew. What cannot be read leaves everything as it was.
     fn reload(&self) {
+        if let Err(failure) = self.alarm.reload() {
+            self.output.remark(&format!("remark: rules of alerts not reloaded: {failure}"));
+        }
         match Gate::read(&self.settings) {
             Ok(gate) => {
                 *self.gate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
-                self.output.remark("reloaded tokens and certificates");
+                self.output.remark("reloaded tokens, certificates and rules");
             }
             Err(failure) => self.output.remark(&format!("remark: not reloaded: {failure}")),
         }
@@ -65,15 +83,19 @@ impl Daemon {
 }
 
 /// Owns the home and serves until it is told to stop.
-pub(crate) fn run(settings: Settings, home: &std::path::Path, output: Output) -> Outcome {
+pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
+    let Orders { settings, pulse, rules, output } = orders;
     settings.check()?;
     let gate = Gate::read(&settings)?;
     let listeners = listen::bind(&settings.listen)?;
     let session = Arc::new(audit::own(home).map_err(failure)?);
+    let alarm = alarm::Watch::start(&session, Some(rules), home)?;
+    let spill = store::open_spill(&settings)?;
+    let heart = session.beat(pulse).map_err(failure)?;
     let intake = Intake::new(&settings);
     let gate = RwLock::new(Arc::new(gate));
     let figures = Figures::default();
-    let daemon = Arc::new(Daemon { session, settings, gate, intake, figures, output });
+    let daemon = Arc::new(Daemon { session, settings, gate, intake, figures, alarm, spill, output });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(daemon.intake.threads())
@@ -85,6 +107,7 @@ pub(crate) fn run(settings: Settings, home: &std::path::Path, output: Output) ->
         })?;
     let served = runtime.block_on(serve(&daemon, listeners));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(heart); // says that the ledger was closed in order
     served
 }
 
@@ -98,9 +121,11 @@ async fn serve(daemon: &Arc<Daemon>, listeners: Vec<std::net::TcpListener>) -> O
         daemon.output.remark(&format!("listening on {scheme}://{address}"));
         tasks.spawn(connection::accept(Arc::clone(daemon), listener, stopping.clone()));
     }
+    let replaying = tokio::spawn(store::replay(Arc::clone(daemon)));
     notify::ready();
     let ended = signals::wait(daemon).await;
     notify::stopping();
+    replaying.abort();
     daemon.output.remark("stopping: answering what was asked");
     let _ = stop.send(true); // nobody listens when every acceptor ended
     let drained = async { while tasks.join_next().await.is_some() {} };

@@ -1,7 +1,9 @@
 //! What is read over HTTP: one event, a proof, and the log as monitors read it (c2sp.org/tlog-tiles). Whoever reads
 //! an event is recorded before it is shown.
 
-use audit::{Recorder as _, Selector};
+use std::time::Duration;
+
+use audit::{Reader, Recorder as _, Selector};
 use event::Fact;
 use hyper::StatusCode;
 use tlog::Tile;
@@ -11,11 +13,12 @@ use super::Daemon;
 use super::answer::{Answer, Problem, json, of};
 use super::routes::Asked;
 
+/// How long a trace counts as seen lately when nothing is said.
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+
 /// `GET /v1/events/{id}`: the event as it is stored, its index and its proof.
 pub(crate) fn event(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
-    let selector = Selector::Id(asked.rest.clone());
-    let proved = daemon.session.prove(&selector)?;
-    recorded(daemon, asked, "id", &asked.rest)?;
+    let proved = daemon.session.prove_as(&reader(asked), &Selector::Id(asked.rest.clone()))?;
     Ok(json(StatusCode::OK, &proved))
 }
 
@@ -42,19 +45,52 @@ pub(crate) fn tile(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
     Ok(of(StatusCode::OK, "application/octet-stream", bytes))
 }
 
+/// `GET /v1/trace/{id}/seen?within=5m`: whether an event with this trace id came in lately. Says nothing else of it.
+pub(crate) fn seen(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
+    let id = asked.rest.strip_suffix("/seen").filter(|id| !id.is_empty() && !id.contains('/'));
+    let id = id.ok_or_else(|| Problem::not_found("ask for /v1/trace/ID/seen"))?;
+    let within = match asked.query.get("within") {
+        None => FIVE_MINUTES,
+        Some(text) => duration(text).ok_or_else(|| Problem::bad("`within` is a time as 30s, 5m or 1h"))?,
+    };
+    let seen = daemon.session.trace_seen(id, within)?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "seen": seen })))
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
+}
+
 /// `GET /metrics`.
 pub(crate) fn metrics(daemon: &Daemon) -> Result<Answer, Problem> {
-    let page = daemon.figures.page(&daemon.session.metrics()?, daemon.intake.in_flight());
+    let page =
+        daemon.figures.page(&daemon.session.metrics()?, daemon.intake.in_flight(), daemon.alarm.figures());
     Ok(of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page))
 }
 
-/// Records that the caller reads.
+fn reader(asked: &Asked) -> Reader {
+    let reader = Reader::new("client", asked.caller.name.clone(), "http");
+    let reader = reader.with("name_by", asked.caller.via.as_str());
+    match asked.caller.ip {
+        Some(ip) => reader.with("ip", &ip.to_string()),
+        None => reader,
+    }
+}
+
+/// Records that the caller reads a part of the log.
 fn recorded(daemon: &Daemon, asked: &Asked, what: &'static str, which: &str) -> Result<(), Problem> {
     let fact = Fact::new("AUDIT.READ")
         .subject("client", asked.caller.name.clone())
         .object(what, which.chars().take(64).collect::<String>())
-        .context("via", asked.caller.via.as_str())
-        .context("way", "http");
+        .context("via", "http")
+        .context("name_by", asked.caller.via.as_str());
     let fact = match asked.caller.ip {
         Some(ip) => fact.context("ip", ip.to_string()),
         None => fact,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use audit::Caller;
+use audit::intake::otlp::Encoding;
 use audit::intake::{Query, Right};
 use hyper::body::Incoming;
 use hyper::header::ALLOW;
@@ -12,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use super::answer::{Answer, Problem};
 use super::gate::Line;
 use super::intake::Room;
-use super::{Daemon, answer, body, events, read};
+use super::{Daemon, answer, body, events, otlp, read};
 
 /// A handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,10 +22,12 @@ enum Handler {
     Ready,
     Metrics,
     Events,
+    Logs,
     Event,
     Proof,
     Checkpoint,
     Tile,
+    Seen,
 }
 
 /// One row of the table.
@@ -54,8 +57,22 @@ const ROUTES: &[Route] = &[
         query: &["proof"],
         handler: Handler::Events,
     },
+    Route {
+        method: Method::POST,
+        path: "/v1/logs",
+        right: Some(Right::Record),
+        query: &[],
+        handler: Handler::Logs,
+    },
     get("/v1/events/", Some(Right::Read), Handler::Event),
     get("/v1/proof/", Some(Right::Monitor), Handler::Proof),
+    Route {
+        method: Method::GET,
+        path: "/v1/trace/",
+        right: Some(Right::Monitor),
+        query: &["within"],
+        handler: Handler::Seen,
+    },
     get("/checkpoint", Some(Right::Monitor), Handler::Checkpoint),
     get("/tile/", Some(Right::Monitor), Handler::Tile),
 ];
@@ -83,7 +100,12 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, line: &Line, request: Request<I
     let Some(route) = there.iter().find(|route| route.method == *request.method()) else {
         return nowhere(daemon, &there);
     };
-    let answer = carry_out(daemon, line, route, request).await.unwrap_or_else(Problem::answer);
+    let encoding = Encoding::of(&body::media_type(request.headers()));
+    let answer =
+        carry_out(daemon, line, route, request).await.unwrap_or_else(|problem| match route.handler {
+            Handler::Logs => otlp::problem(problem, encoding),
+            _ => problem.answer(),
+        });
     daemon.figures.answered(route.path, answer.status().as_u16());
     answer
 }
@@ -126,10 +148,23 @@ async fn carry_out(
             })
             .await
         }
+        Handler::Logs => {
+            let (kind, packing) = (body::media_type(request.headers()), body::packing(request.headers())?);
+            let encoding = Encoding::of(&kind).ok_or_else(|| {
+                let detail = "logs come as application/x-protobuf or application/json";
+                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            })?;
+            let body = whole(daemon, request).await?;
+            on_a_thread(daemon, asked, move |daemon, asked| {
+                otlp::record(daemon, &asked, encoding, body, packing)
+            })
+            .await
+        }
         Handler::Event => on_a_thread(daemon, asked, |daemon, asked| read::event(daemon, &asked)).await,
         Handler::Proof => on_a_thread(daemon, asked, |daemon, asked| read::proof(daemon, &asked)).await,
         Handler::Checkpoint => on_a_thread(daemon, asked, |daemon, _| read::checkpoint(daemon)).await,
         Handler::Tile => on_a_thread(daemon, asked, |daemon, asked| read::tile(daemon, &asked)).await,
+        Handler::Seen => on_a_thread(daemon, asked, |daemon, asked| read::seen(daemon, &asked)).await,
         Handler::Metrics => on_a_thread(daemon, asked, |daemon, _| read::metrics(daemon)).await,
         Handler::Alive | Handler::Ready => Ok(open(daemon, route.handler)),
     }

@@ -30,6 +30,16 @@ pub(crate) struct Serve {
     pub(crate) clients: std::collections::BTreeMap<String, String>,
     /// The file of bearer tokens; `serve.tokens` in the home when it is there.
     pub(crate) token_file: Option<PathBuf>,
+    /// The action of an OTLP record that names none.
+    pub(crate) otlp_act: Option<String>,
+    /// What happens to events while the disk is full, by the way they come: `http`, `otlp`.
+    pub(crate) disk_full: std::collections::BTreeMap<String, WhenFull>,
+    /// Seconds that a request waits for room, where it waits.
+    pub(crate) block: Option<u64>,
+    /// The file of the spill; `spill` in the home.
+    pub(crate) spill_file: Option<PathBuf>,
+    /// Its bytes.
+    pub(crate) spill_bytes: Option<u64>,
     /// Bytes of a request's body, as sent and as unpacked.
     pub(crate) max_body: Option<usize>,
     /// Seconds that a request's head, and then its body, may take to come.
@@ -38,6 +48,57 @@ pub(crate) struct Serve {
     pub(crate) in_flight: Option<usize>,
     /// Requests of one caller that are worked on at a time.
     pub(crate) in_flight_each: Option<usize>,
+}
+
+/// `[heartbeat]` as it is written, in seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Heartbeat {
+    /// Between two heartbeats.
+    pub(crate) interval: Option<u64>,
+    /// A wall clock that is off by this was set.
+    pub(crate) step: Option<u64>,
+    /// A process that runs later by this was stopped.
+    pub(crate) stall: Option<u64>,
+    /// So long may nothing come from outside.
+    pub(crate) silence: Option<u64>,
+}
+
+impl Heartbeat {
+    /// The pulse, complete.
+    pub(crate) fn pulse(self) -> audit::Pulse {
+        let seconds = |given: Option<u64>, otherwise: Duration| {
+            given.map_or(otherwise, |seconds| Duration::from_secs(seconds.clamp(1, 86_400)))
+        };
+        let pulse = audit::Pulse::default();
+        let tolerance = audit::Tolerance {
+            step: seconds(self.step, pulse.tolerance.step),
+            stall: seconds(self.stall, pulse.tolerance.stall),
+        };
+        let silence = self.silence.map(|silence| seconds(Some(silence), pulse.interval));
+        audit::Pulse { interval: seconds(self.interval, pulse.interval), tolerance, silence }
+    }
+}
+
+/// `[alerts]` as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Alerts {
+    /// The rules; `alerts.toml` in the home when it is there.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What happens to events of a source while the ledger's disk is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhenFull {
+    /// The caller is told to come again.
+    #[default]
+    Refuse,
+    /// The request waits for room.
+    Block,
+    /// The events wait in a file.
+    Spill,
 }
 
 /// Files of TLS.
@@ -57,6 +118,10 @@ pub(crate) struct Settings {
     pub(crate) client_rights: Rights,
     pub(crate) clients: std::collections::BTreeMap<String, Rights>,
     pub(crate) insecure_loopback: bool,
+    pub(crate) otlp_act: Option<String>,
+    pub(crate) disk_full: std::collections::BTreeMap<String, WhenFull>,
+    pub(crate) block: Duration,
+    pub(crate) spill: Option<(PathBuf, u64)>,
     pub(crate) max_body: usize,
     pub(crate) patience: Duration,
     pub(crate) in_flight: usize,
@@ -76,6 +141,15 @@ impl Settings {
                 usage(&format!("`{word}` is no right; there are record, read, monitor, metrics"))
             })
         };
+        if serve.disk_full.keys().any(|way| !["http", "otlp"].contains(&way.as_str())) {
+            return Err(usage("`disk_full` is for the ways `http` and `otlp`"));
+        }
+        let spills = serve.disk_full.values().any(|when| *when == WhenFull::Spill);
+        let spill = spills.then(|| {
+            let home = home_tokens.parent().map(std::path::Path::to_owned).unwrap_or_default();
+            let file = serve.spill_file.map_or_else(|| home.join("spill"), |file| home.join(file));
+            (file, serve.spill_bytes.unwrap_or(16 << 20))
+        });
         let clients = serve.clients.iter().map(|(name, words)| Ok((name.clone(), rights(words)?)));
         Ok(Self {
             listen: if serve.listen.is_empty() {
@@ -88,6 +162,10 @@ impl Settings {
             client_rights: rights(serve.client_rights.as_deref().unwrap_or("record"))?,
             clients: clients.collect::<Result<_, Failure>>()?,
             insecure_loopback,
+            otlp_act: serve.otlp_act,
+            spill,
+            block: Duration::from_secs(serve.block.unwrap_or(30).clamp(1, 3600)),
+            disk_full: serve.disk_full,
             max_body: serve.max_body.unwrap_or(8 << 20).clamp(1024, 64 << 20),
             patience: Duration::from_secs(serve.patience.unwrap_or(30).clamp(1, 600)),
             in_flight: serve.in_flight.unwrap_or(64).clamp(1, 512),

@@ -116,3 +116,32 @@ fn a_packed_body_is_unpacked_and_a_bomb_is_not() {
     assert_eq!(daemon.post("/v1/events", other, &token, b"{}").status, 415);
     assert_eq!(daemon.post("/v1/events", "text/plain", &token, b"{}").status, 415);
 }
+
+/// Go's own client, with a body that it packed.
+#[test]
+fn a_go_service_posts_what_it_has() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let go = std::env::var_os("CUSTODY_GO").unwrap_or_else(|| "go".into());
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/data/client/main.go");
+    let (home, token) = home();
+    let client = home.folder().join("client");
+    let mut build = Command::new(go);
+    build.args(["build", "-o"]).arg(&client).arg(source).env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+    let Ok(built) = build.current_dir(home.folder()).output() else {
+        assert!(std::env::var_os("CUSTODY_REQUIRE_PEERS").is_none(), "Go is needed");
+        eprintln!("SKIPPED a_go_service_posts_what_it_has: no Go (CUSTODY_GO)");
+        return;
+    };
+    assert!(built.status.success(), "{}", crate::support::text(&built.stderr));
+    let daemon = Daemon::start(&home, &[]);
+    let url = format!("http://{}/v1/events", daemon.address);
+    let mut client = Command::new(client);
+    client.args([&url, &token]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = client.spawn().unwrap();
+    client.stdin.take().unwrap().write_all(events(0..1000).join("\n").as_bytes()).unwrap();
+    let output = crate::support::text(&client.wait_with_output().unwrap().stdout);
+    let (status, answer) = output.split_once('\n').unwrap();
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+    assert_eq!((status, answer["accepted"].as_u64()), ("200", Some(1000)));
+}

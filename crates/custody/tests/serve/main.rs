@@ -6,10 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod events;
+mod full;
+mod heart;
 mod hostile;
 mod kill;
 mod life;
 mod names;
+mod otlp;
 mod reads;
 mod rig;

@@ -46,6 +46,23 @@ fn a_monitor_reads_the_log_as_tiles() {
 }
 
 #[test]
+fn a_trace_was_seen_or_not() {
+    let (home, token) = home();
+    let daemon = Daemon::start(&home, &[]);
+    let traced = event(&id(1)).replace(r#""ip":"#, r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","ip":"#);
+    assert_eq!(daemon.post("/v1/events", "application/json", &token, traced.as_bytes()).status, 200);
+    let seen = |path: &str| {
+        let answer = daemon.get(path, &token);
+        (answer.status, answer.json()["seen"].as_bool())
+    };
+    assert_eq!(seen("/v1/trace/4bf92f3577b34da6a3ce929d0e0e4736/seen?within=5m"), (200, Some(true)));
+    assert_eq!(seen("/v1/trace/4bf92f3577b34da6a3ce929d0e0e4736/seen"), (200, Some(true)));
+    assert_eq!(seen("/v1/trace/00f92f3577b34da6a3ce929d0e0e4736/seen?within=1h"), (200, Some(false)));
+    assert_eq!(seen("/v1/trace/4bf9/seen?within=soon").0, 400);
+    assert_eq!(seen("/v1/trace/4bf9").0, 404);
+}
+
+#[test]
 fn the_figures_are_what_happened() {
     let (home, token) = home();
     let daemon = Daemon::start(&home, &[]);

@@ -1,5 +1,5 @@
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::{Name, Site, Storage, Stored};
@@ -9,9 +9,8 @@ pub(crate) struct Disk {
     root: PathBuf,
 }
 
-/// Batches of at least this many files are synced by one `syncfs` instead of one `fsync` each: measured in
-/// `docs/design/0002-tiles-on-disk.md`.
-const SYNC_TOGETHER: usize = 24;
+/// A buffer for a read is not made larger than this before its bytes are there.
+const READ_AT_ONCE: usize = 1 << 20;
 
 impl Disk {
     pub(crate) fn new(root: &Path) -> Self {
@@ -21,35 +20,14 @@ impl Disk {
     fn at(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
-
-    fn create_file(&self, path: &str) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(self.at(path))
-    }
-
-    fn write_file(&self, path: &str, bytes: &[u8]) -> io::Result<File> {
-        let mut file = self.create_file(path)?;
-        file.write_all(bytes)?;
-        Ok(file)
-    }
 }
 
 struct DiskFile(File);
 
 impl Stored for DiskFile {
-    #[cfg(target_os = "linux")]
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        use nix::errno::Errno;
-        use nix::fcntl::{FallocateFlags, fallocate};
-        let length = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        match fallocate(&self.0, FallocateFlags::empty(), 0, length) {
-            // A file system without reservation: the file gets its length, a full disk shows at the write.
-            Err(Errno::EOPNOTSUPP) => self.0.set_len(length.unsigned_abs()),
-            other => other.map_err(io::Error::from),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn allocate(&self, length: u64) -> io::Result<()> {
+    // No space is reserved: on ext4, converting reserved blocks at each sync costs several times the write
+    // (docs/design/0004). A full disk shows at the write, which leaves nothing behind.
+    fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
     }
 
@@ -92,23 +70,25 @@ impl Storage for Disk {
         std::fs::read(self.at(path))
     }
 
-    fn create(&self, path: &str) -> io::Result<Box<dyn Stored>> {
-        Ok(Box::new(DiskFile(self.create_file(path)?)))
+    fn length(&self, path: &str) -> io::Result<u64> {
+        Ok(std::fs::metadata(self.at(path))?.len())
     }
 
-    fn write_files(&self, _: Site, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        if cfg!(target_os = "linux") && files.len() >= SYNC_TOGETHER {
-            // Opened before the writes: the descriptor then sees every write-back error that comes after.
-            let root = File::open(&self.root)?;
-            for (path, bytes) in files {
-                self.write_file(path, bytes)?;
-            }
-            return sync_file_system(&root);
-        }
-        for (path, bytes) in files {
-            self.write_file(path, bytes)?.sync_data()?;
-        }
-        Ok(())
+    fn read_at(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.at(path))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::with_capacity(length.min(READ_AT_ONCE));
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn create(&self, path: &str) -> io::Result<Box<dyn Stored>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(self.at(path))?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn Stored>> {
+        Ok(Box::new(DiskFile(OpenOptions::new().write(true).open(self.at(path))?)))
     }
 
     fn make_dir(&self, path: &str) -> io::Result<()> {
@@ -137,17 +117,16 @@ impl Storage for Disk {
     fn sync_dir(&self, _: Site, _: &str) -> io::Result<()> {
         Ok(())
     }
-}
 
-/// Linux reports write-back errors of the whole file system here since 5.8.
-#[cfg(target_os = "linux")]
-fn sync_file_system(root: &File) -> io::Result<()> {
-    nix::unistd::syncfs(root).map_err(io::Error::from)
-}
+    #[cfg(target_os = "linux")]
+    fn protect(&self, path: &str, on: bool) -> io::Result<()> {
+        super::immutable::set(&File::open(self.at(path))?, on)
+    }
 
-#[cfg(not(target_os = "linux"))]
-fn sync_file_system(_: &File) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    #[cfg(not(target_os = "linux"))]
+    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The crash tests prove that each sync the ledger asks for is needed; these prove that asking reaches the kernel.
@@ -177,52 +156,11 @@ mod tests {
         disk.create("plain").unwrap().sync(Site::Records).unwrap();
     }
 
-    #[test]
-    fn a_small_batch_is_synced_file_by_file() {
-        let home = home_with_device();
-        let disk = Disk::new(home.path());
-        let files = |last: &str| ["a", "b", last].map(|name| (name.to_owned(), vec![1])).to_vec();
-        assert!(is_refused(disk.write_files(Site::TileContents, &files("null"))));
-        disk.write_files(Site::TileContents, &files("c")).unwrap();
-    }
-
     /// `/proc` has directories that answer a sync with `EINVAL`.
     #[test]
     fn a_sync_of_a_directory_reaches_it() {
-        assert!(is_refused(Disk::new(Path::new("/proc")).sync_dir(Site::TileNames, "self")));
+        assert!(is_refused(Disk::new(Path::new("/proc")).sync_dir(Site::HashNames, "self")));
         let home = tempfile::tempdir().unwrap();
-        Disk::new(home.path()).sync_dir(Site::TileNames, "").unwrap();
-    }
-
-    /// Of `syncfs` only a tracer sees that it was called.
-    #[test]
-    fn a_large_batch_is_synced_with_its_file_system() {
-        const HOME: &str = "CUSTODY_SYNCFS_TEST_HOME";
-        if let Some(home) = std::env::var_os(HOME) {
-            let files: Vec<_> = (0..SYNC_TOGETHER).map(|n| (n.to_string(), vec![1])).collect();
-            Disk::new(Path::new(&home)).write_files(Site::TileContents, &files).unwrap();
-            return;
-        }
-        let home = tempfile::tempdir().unwrap();
-        let trace = home.path().join("trace");
-        let name = "storage::disk::tests::a_large_batch_is_synced_with_its_file_system";
-        let traced = std::process::Command::new("strace")
-            .args(["-f", "-e", "trace=syncfs", "-o"])
-            .arg(&trace)
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name])
-            .env(HOME, home.path())
-            .output();
-        match traced {
-            Ok(output) if output.status.success() => {
-                let calls = std::fs::read_to_string(trace).unwrap();
-                assert!(
-                    calls.lines().any(|call| call.contains("syncfs(") && call.ends_with("= 0")),
-                    "{calls}"
-                );
-            }
-            Ok(output) => eprintln!("SKIPPED: strace: {}", String::from_utf8_lossy(&output.stderr).trim()),
-            Err(error) => eprintln!("SKIPPED: strace is not available: {error}"),
-        }
+        Disk::new(home.path()).sync_dir(Site::HashNames, "").unwrap();
     }
 }

@@ -6,6 +6,8 @@
 //! between un-synced operations and no whole write larger than a 512-byte sector.
 
 mod disk;
+#[cfg(target_os = "linux")]
+mod immutable;
 #[cfg(test)]
 pub(crate) mod sim;
 
@@ -16,38 +18,48 @@ pub(crate) use disk::Disk;
 /// The places in the code that ask for durability. The crash tests take each away in turn and must notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub(crate) enum Site {
-    /// `log/` and `wal/` themselves, before anything is put into them.
+    /// The folders of a log, before anything is put into them or read from them: a killed owner may have renamed a
+    /// checkpoint without the sync.
     Home,
-    /// The header of a new WAL segment, before a record follows it.
+    /// The header of a new segment, before a record follows it.
     SegmentHeader,
-    /// The name of a new WAL segment, before a record in it is acknowledged.
+    /// The name of a new segment, before a record in it is acknowledged.
     SegmentName,
     /// The records of a group, before they are acknowledged.
     Records,
-    /// The contents of tiles and bundles, before a checkpoint covers them.
-    TileContents,
-    /// The names of tiles, bundles and their directories, before a checkpoint covers them.
-    TileNames,
+    /// Records found at opening that no checkpoint covers: a killed owner may have written them without the sync.
+    RecordsFound,
+    /// The index at the end of a segment, before the segment is cut to its length.
+    SegmentEnd,
+    /// The hashes of both trees, before a checkpoint covers them.
+    Hashes,
+    /// The names of the files of hashes and of their folders, before a checkpoint covers them.
+    HashNames,
     /// The content of the next checkpoint, before it gets its name.
     CheckpointContents,
     /// The name of the next checkpoint, before what it replaces is let go.
     CheckpointName,
-    /// The name of a checkpoint found at opening: a killed owner may have renamed without the sync.
-    CheckpointFound,
+    /// The content of a compressed segment, before it gets its name.
+    PackedContents,
+    /// The name of a compressed segment, before the plain one is removed.
+    PackedName,
 }
 
 #[cfg(test)]
 impl Site {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Home,
         Self::SegmentHeader,
         Self::SegmentName,
         Self::Records,
-        Self::TileContents,
-        Self::TileNames,
+        Self::RecordsFound,
+        Self::SegmentEnd,
+        Self::Hashes,
+        Self::HashNames,
         Self::CheckpointContents,
         Self::CheckpointName,
-        Self::CheckpointFound,
+        Self::PackedContents,
+        Self::PackedName,
     ];
 }
 
@@ -60,24 +72,29 @@ pub(crate) struct Name {
 
 /// An open file that is written.
 pub(crate) trait Stored: Send {
-    /// Reserves space up to `length`; what was never written reads as zeroes.
-    fn allocate(&self, length: u64) -> io::Result<()>;
+    /// Sets the length: what was never written reads as zeroes, what is beyond is gone. Reserves no space.
+    fn set_length(&self, length: u64) -> io::Result<()>;
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn sync(&self, site: Site) -> io::Result<()>;
 }
 
 pub(crate) trait Storage: Send + Sync {
     fn list(&self, dir: &str) -> io::Result<Vec<Name>>;
+    fn length(&self, path: &str) -> io::Result<u64>;
+    /// Bytes from `offset` on: `length` of them, or fewer where the file ends.
+    fn read_at(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>>;
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
     /// Creates a file, or empties the one that is there.
     fn create(&self, path: &str) -> io::Result<Box<dyn Stored>>;
-    /// Creates and writes files, and syncs their contents.
-    fn write_files(&self, site: Site, files: &[(String, Vec<u8>)]) -> io::Result<()>;
+    /// Opens a file that is there.
+    fn open(&self, path: &str) -> io::Result<Box<dyn Stored>>;
     fn make_dir(&self, path: &str) -> io::Result<()>;
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, path: &str) -> io::Result<()>;
     fn remove_dir(&self, path: &str) -> io::Result<()>;
     fn sync_dir(&self, site: Site, path: &str) -> io::Result<()>;
+    /// Makes a file unchangeable for everyone, root included, until it is taken back.
+    fn protect(&self, path: &str, on: bool) -> io::Result<()>;
 }
 
 /// The directory that a path is in; the root is the empty path.

@@ -27,7 +27,7 @@ enum Op {
     Empty {
         file: usize,
     },
-    Allocate {
+    SetLength {
         file: usize,
         length: u64,
     },
@@ -78,6 +78,31 @@ pub(crate) enum Fault {
     FullMidway,
 }
 
+/// How one call fails, whatever it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failing {
+    /// An input/output error.
+    Error,
+    /// No space.
+    Full,
+    /// A signal came, and the call was not tried again.
+    Interrupted,
+    /// Half of what was to be written, then an input/output error; of other calls, the error.
+    Short,
+}
+
+impl Failing {
+    pub(crate) const ALL: [Self; 4] = [Self::Error, Self::Full, Self::Interrupted, Self::Short];
+
+    fn error(self) -> io::Error {
+        match self {
+            Self::Full => io::ErrorKind::StorageFull.into(),
+            Self::Interrupted => io::ErrorKind::Interrupted.into(),
+            Self::Error | Self::Short => io::Error::other("injected"),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Disk {
     nodes: Vec<Node>,
@@ -90,6 +115,9 @@ struct Inner {
     ops: Vec<Op>,
     disabled: Option<Site>,
     fault: Option<Fault>,
+    /// Calls that change or sync something, so far; the one that fails, and how.
+    calls: usize,
+    failing: Option<(usize, Failing)>,
 }
 
 /// The simulated storage; clones are the same one.
@@ -124,7 +152,11 @@ impl Disk {
     fn apply(&mut self, op: &Op, keeps: &dyn Fn(u64) -> bool) {
         match op {
             Op::Empty { file } => self.nodes[*file] = Node::File(Vec::new()),
-            Op::Allocate { file, length } => self.grow(*file, *length),
+            Op::SetLength { file, length } => {
+                if let Node::File(content) = &mut self.nodes[*file] {
+                    content.resize(*length as usize, 0);
+                }
+            }
             Op::Write { file, offset, bytes } => {
                 for sector in sectors(*offset, bytes.len()).filter(|sector| keeps(*sector)) {
                     let from = offset.max(&(sector * SECTOR)) - offset;
@@ -193,7 +225,20 @@ impl Inner {
         Ok(())
     }
 
+    /// Counts a call; the error when it is the one that fails.
+    fn call(&mut self) -> Result<(), Failing> {
+        self.calls += 1;
+        match self.failing {
+            Some((number, failing)) if number == self.calls => Err(failing),
+            _ => Ok(()),
+        }
+    }
+
     fn check_sync(&mut self, site: Site, node: usize) -> io::Result<bool> {
+        if let Err(failing) = self.call() {
+            self.perform(Op::SyncFailed { node });
+            return Err(failing.error());
+        }
         if self.fault == Some(Fault::Sync(site)) {
             self.perform(Op::SyncFailed { node });
             return Err(io::Error::other("injected"));
@@ -213,7 +258,7 @@ impl Inner {
                 Op::Write { file, offset, bytes } if !durable[*file] => {
                     units.extend(sectors(*offset, bytes.len()).rev().map(|sector| Unit { op: at, sector }));
                 }
-                Op::Empty { file: node } | Op::Allocate { file: node, .. } if !durable[*node] => {
+                Op::Empty { file: node } | Op::SetLength { file: node, .. } if !durable[*node] => {
                     units.push(Unit { op: at, sector: 0 });
                 }
                 Op::Link { dir, .. } | Op::Unlink { dir, .. } if !durable[*dir] => {
@@ -237,7 +282,15 @@ impl Sim {
     }
 
     fn on(disk: Disk) -> Self {
-        let inner = Inner { base: disk.clone(), live: disk, ops: Vec::new(), disabled: None, fault: None };
+        let inner = Inner {
+            base: disk.clone(),
+            live: disk,
+            ops: Vec::new(),
+            disabled: None,
+            fault: None,
+            calls: 0,
+            failing: None,
+        };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -264,6 +317,17 @@ impl Sim {
 
     pub(crate) fn inject(&self, fault: Option<Fault>) {
         self.inner().fault = fault;
+    }
+
+    /// Has one call fail, by its number from 1 on.
+    pub(crate) fn fail_call(&self, number: usize, failing: Failing) {
+        let mut inner = self.inner();
+        (inner.calls, inner.failing) = (0, Some((number, failing)));
+    }
+
+    /// Calls that changed or synced something.
+    pub(crate) fn calls(&self) -> usize {
+        self.inner().calls
     }
 
     pub(crate) fn mark(&self, mark: Mark) {
@@ -311,7 +375,15 @@ impl Sim {
             live.apply(op, &|_| true);
         }
         let ops = inner.ops[..point].to_vec();
-        let again = Inner { base: inner.base.clone(), live, ops, disabled: inner.disabled, fault: None };
+        let again = Inner {
+            base: inner.base.clone(),
+            live,
+            ops,
+            disabled: inner.disabled,
+            fault: None,
+            calls: 0,
+            failing: None,
+        };
         Self(Arc::new(Mutex::new(again)))
     }
 
@@ -330,17 +402,22 @@ struct SimFile {
 }
 
 impl Stored for SimFile {
-    fn allocate(&self, length: u64) -> io::Result<()> {
+    fn set_length(&self, length: u64) -> io::Result<()> {
         let mut inner = self.sim.inner();
-        if inner.fault == Some(Fault::Full) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        inner.perform(Op::Allocate { file: self.file, length });
+        inner.call().map_err(Failing::error)?;
+        inner.perform(Op::SetLength { file: self.file, length });
         Ok(())
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.sim.inner();
+        if let Err(failing) = inner.call() {
+            if failing == Failing::Short {
+                let bytes = bytes[..bytes.len() / 2].to_vec();
+                inner.perform(Op::Write { file: self.file, offset, bytes });
+            }
+            return Err(failing.error());
+        }
         if inner.fault == Some(Fault::FullMidway) {
             let bytes = bytes[..bytes.len() / 2].to_vec();
             inner.perform(Op::Write { file: self.file, offset, bytes });
@@ -377,6 +454,7 @@ impl Storage for Sim {
 
     fn create(&self, path: &str) -> io::Result<Box<dyn Stored>> {
         let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
         if inner.fault == Some(Fault::Full) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -394,19 +472,26 @@ impl Storage for Sim {
         Ok(Box::new(SimFile { sim: self.clone(), file }))
     }
 
-    /// All contents are written before the first is synced: the weaker of the two orders that real files use.
-    fn write_files(&self, site: Site, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let mut open = Vec::new();
-        for (path, bytes) in files {
-            let file = self.create(path)?;
-            file.write_at(0, bytes)?;
-            open.push(file);
-        }
-        open.iter().try_for_each(|file| file.sync(site))
+    fn open(&self, path: &str) -> io::Result<Box<dyn Stored>> {
+        let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
+        let file = inner.live.lookup(path)?;
+        Ok(Box::new(SimFile { sim: self.clone(), file }))
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.read(path).map(|content| content.len() as u64)
+    }
+
+    fn read_at(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let content = self.read(path)?;
+        let from = (offset as usize).min(content.len());
+        Ok(content[from..content.len().min(from.saturating_add(length))].to_vec())
     }
 
     fn make_dir(&self, path: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
         if inner.live.lookup(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -416,6 +501,7 @@ impl Storage for Sim {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
         let node = inner.live.lookup(from)?;
         inner.link(to, node)?;
         inner.unlink(from)
@@ -423,12 +509,14 @@ impl Storage for Sim {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
         inner.live.lookup(path)?;
         inner.unlink(path)
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.call().map_err(Failing::error)?;
         let node = inner.live.lookup(path)?;
         if !inner.live.dir(node)?.is_empty() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -443,5 +531,9 @@ impl Storage for Sim {
             inner.perform(Op::SyncDir { dir });
         }
         Ok(())
+    }
+
+    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -1,253 +1,315 @@
-//! Builds both trees again from the entries and compares every tile.
+//! Builds the trees again from the entries and compares every stored hash.
 
-use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 
-use tlog::tile::Level;
-use tlog::{Hash, Sha256, Sm3, TILE_WIDTH, Tile, TreeHash as _};
+use tlog::tile::{Level, MAX_LEVEL};
+use tlog::{Hash, Sha256, Sm3, Tile};
 
-use super::{ATTEMPTS, Damage, Key, Report, first_difference};
+use super::{Damage, Report};
 use crate::checkpoint::SignedCheckpoint;
-use crate::edge::{Files, Place, TreeEdge, tile_path};
-use crate::error::{IoContext as _, LedgerError};
+use crate::error::LedgerError;
 use crate::storage::Storage;
+use crate::tree::{HASHES, Place, Tree, file_path, read_row};
 
-/// The checkpoint and the partial tiles it implies, read together: the owner removes a partial tile after it has
-/// published a checkpoint that does not need it, so files read between two equal checkpoints belong to it.
-pub(super) struct RightEdge {
-    pub(super) checkpoint: SignedCheckpoint,
-    files: HashMap<String, Vec<u8>>,
+/// An entry that is checked: its bytes, and where they stand.
+pub(super) struct Entry<'a> {
+    pub(super) bytes: &'a [u8],
+    /// With its length.
+    pub(super) place: Range<u64>,
 }
 
-impl RightEdge {
-    pub(super) fn snapshot(key: &Key<'_>) -> Result<Result<Self, String>, LedgerError> {
-        let mut checkpoint = match key.checkpoint()? {
-            Ok(checkpoint) => checkpoint,
-            Err(why) => return Ok(Err(why)),
-        };
-        for _ in 0..ATTEMPTS {
-            let files = read_edge(key.storage, checkpoint.size())?;
-            match key.checkpoint()? {
-                Ok(again) if again == checkpoint => return Ok(Ok(Self { checkpoint, files })),
-                Ok(again) => checkpoint = again,
-                Err(why) => return Ok(Err(why)),
-            }
-        }
-        Ok(Err("it changes too fast to be read together with its tiles".to_owned()))
-    }
-
-    /// The bytes of a tile; `None` when it is missing.
-    pub(super) fn read(&self, storage: &dyn Storage, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        match self.files.get(path) {
-            Some(bytes) => Ok(Some(bytes.clone())),
-            None => read_present(storage, path),
-        }
-    }
+/// One tree: what follows from the entries, beside what is stored.
+struct One<H> {
+    tree: Tree<H>,
+    /// For each level above 0, how many hashes were compared.
+    compared: [u64; MAX_LEVEL as usize + 1],
+    /// Whether a hash had to be taken from the files, so that the root says nothing new.
+    borrowed: bool,
 }
 
-fn read_present(storage: &dyn Storage, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-    match storage.read(path) {
-        // A directory where a file must be, or a file where a directory must be: the file is missing.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        bytes => bytes.attempt("read", path).map(Some),
-    }
-}
-
-fn read_edge(storage: &dyn Storage, size: u64) -> Result<HashMap<String, Vec<u8>>, LedgerError> {
-    let mut files = HashMap::new();
-    for tile in Tile::right_edge(size) {
-        let mut paths = vec![tile_path::<Sha256>(tile)];
-        if matches!(tile.level, Level::Hashes(_)) {
-            paths.push(tile_path::<Sm3>(tile));
-        }
-        for path in paths {
-            if let Some(bytes) = read_present(storage, &path)? {
-                files.insert(path, bytes);
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// The level-0 tiles beside a bundle, SHA-256 first.
-struct Stored {
-    tile: Tile,
-    hashes: [Option<Vec<Hash>>; 2],
-    /// Whether a finding names the tile already.
-    blamed: [bool; 2],
-}
-
-impl Stored {
-    fn hash(&self, tree: usize, at: usize) -> Option<Hash> {
-        self.hashes[tree].as_ref().and_then(|hashes| hashes.get(at)).copied()
-    }
-}
-
-struct Check<'a> {
+pub(super) struct Check<'a> {
     storage: &'a dyn Storage,
-    edge: &'a RightEdge,
-    size: u64,
+    checkpoint: &'a SignedCheckpoint,
     earlier: Option<&'a SignedCheckpoint>,
-    report: &'a mut Report,
-    sha256: TreeEdge<Sha256>,
-    sm3: TreeEdge<Sm3>,
-    /// Tiles that the entries imply and that are still to be compared.
-    implied: Files,
+    sha256: One<Sha256>,
+    sm3: Option<One<Sm3>>,
 }
 
-pub(super) fn check(
-    storage: &dyn Storage,
-    edge: &RightEdge,
-    earlier: Option<&SignedCheckpoint>,
-    report: &mut Report,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), LedgerError> {
-    let (sha256, sm3, implied) = (TreeEdge::new(), TreeEdge::new(), Files::new());
-    let size = edge.checkpoint.size();
-    let mut check = Check { storage, edge, size, earlier, report, sha256, sm3, implied };
-    check.compare_earlier();
-    for bundle in 0..size.div_ceil(TILE_WIDTH) {
-        check.bundle(bundle)?;
-        check.compare_implied()?;
-        progress(size.min((bundle + 1) * TILE_WIDTH), size);
+impl<H: Place> One<H> {
+    fn new(tree: Tree<H>) -> Self {
+        let mut compared = [0; MAX_LEVEL as usize + 1];
+        (0..=MAX_LEVEL).zip(&mut compared).for_each(|(level, count)| *count = tree.count(level));
+        Self { tree, compared, borrowed: false }
     }
-    check.sha256.partials(0, &mut check.implied);
-    check.sm3.partials(0, &mut check.implied);
-    check.compare_implied()?;
-    let signed = &edge.checkpoint.checkpoint;
-    for (tree, root, signed) in
-        [("sha256", check.sha256.root(), Some(signed.root)), ("sm3", check.sm3.root(), signed.sm3_root)]
-    {
-        // After other damage the root may rest on hashes taken from tiles: it would only say the same again.
-        if Some(root) != signed && check.report.holds() {
-            check.report.found(Damage::Root { tree });
-        }
-    }
-    Ok(())
-}
 
-impl Check<'_> {
-    /// Checks one bundle against the level-0 tiles of both trees, and appends its leaves.
-    fn bundle(&mut self, index: u64) -> Result<(), LedgerError> {
-        let width = Tile::width_in(Level::Entries, index, self.size);
-        let path = tile_path::<Sha256>(Tile { level: Level::Entries, index, width });
-        let tile = Tile { level: Level::Hashes(0), index, width };
-        let bytes = self.edge.read(self.storage, &path)?;
-        let hashes = [self.hashes::<Sha256>(tile)?, self.hashes::<Sm3>(tile)?];
-        let mut stored = Stored { tile, hashes, blamed: [false; 2] };
-        if bytes.is_none() {
-            self.report.found(Damage::Missing { path: path.clone() });
-        }
-        let mut entries = bytes.as_deref().map(tlog::bundle::entries);
-        for at in 0..usize::from(width) {
-            let entry = entries.as_mut().map(Iterator::next);
-            let leaf = entry.and_then(|entry| self.judge(entry, at, &path, &mut stored));
-            if leaf.is_none() {
-                // Nothing after a damaged length can be read; the tiles stand in for the rest of the bundle.
-                entries = None;
+    /// The stored leaf hashes from an index on; shorter, with a finding, where they are missing.
+    fn stored(
+        &mut self,
+        storage: &dyn Storage,
+        from: u64,
+        count: usize,
+        report: &mut Report,
+    ) -> Result<Vec<Hash>, LedgerError> {
+        read_present::<H>(storage, 0, from, from + count as u64, report)
+    }
+
+    /// Compares the hashes above level 0 that became known.
+    fn compare(&mut self, storage: &dyn Storage, report: &mut Report) -> Result<(), LedgerError> {
+        for level in 1..=MAX_LEVEL {
+            let from = self.compared[usize::from(level)];
+            let to = self.tree.count(level);
+            if to == from {
+                continue;
             }
-            let [sha256, sm3] =
-                leaf.unwrap_or_else(|| [0, 1].map(|tree| stored.hash(tree, at).unwrap_or_default()));
-            self.sha256.push(sha256, &mut self.implied);
-            self.sm3.push(sm3, &mut self.implied);
-            self.compare_earlier();
+            let found = read_present::<H>(storage, level, from, to, report)?;
+            let expected = self.tree.since(level, from);
+            for (at, (found, expected)) in (from..).zip(found.iter().zip(expected)) {
+                if found != expected && !self.borrowed {
+                    report.found(wrong::<H>(level, at, "it is not the hash of the tile below it"));
+                }
+            }
+            self.compared[usize::from(level)] = to;
+            self.tree.release(level, to);
         }
-        if entries.is_some_and(|mut entries| entries.next().is_some()) {
-            let why = format!("it holds more than {width} entries");
-            self.report.found(Damage::Tile { path, why });
+        let leaves = self.tree.size();
+        self.tree.release(0, leaves);
+        Ok(())
+    }
+}
+
+/// A finding about one stored hash.
+fn wrong<H: Place>(level: u8, at: u64, why: &str) -> Damage {
+    let from = at % HASHES * 32;
+    Damage::Hash { path: file_path::<H>(level, at / HASHES), bytes: from..from + 32, why: why.to_owned() }
+}
+
+/// As many hashes as there are; one finding when some are missing.
+fn read_present<H: Place>(
+    storage: &dyn Storage,
+    level: u8,
+    from: u64,
+    to: u64,
+    report: &mut Report,
+) -> Result<Vec<Hash>, LedgerError> {
+    let mut hashes = Vec::new();
+    let mut at = from;
+    while at < to {
+        let end = to.min((at / HASHES + 1) * HASHES);
+        match read_row::<H>(storage, level, at, end) {
+            Ok(here) => hashes.extend(here),
+            Err(LedgerError::Damaged { path, .. }) => {
+                let missing = Damage::Missing { path };
+                if report.damage.last() != Some(&missing) {
+                    report.found(missing);
+                }
+                break;
+            }
+            Err(LedgerError::Io { source, path, .. })
+                if matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) =>
+            {
+                report.found(Damage::Missing { path });
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+        at = end;
+    }
+    Ok(hashes)
+}
+
+impl<'a> Check<'a> {
+    /// Begins with the first entry that is kept, or behind a checkpoint up to which the log was verified before.
+    pub(super) fn begin(
+        storage: &'a dyn Storage,
+        checkpoint: &'a SignedCheckpoint,
+        earlier: Option<&'a SignedCheckpoint>,
+        since: Option<&SignedCheckpoint>,
+        report: &mut Report,
+    ) -> Result<Self, LedgerError> {
+        let from = since.map_or(0, SignedCheckpoint::size);
+        let sha256 = One::new(load::<Sha256>(storage, from, report)?);
+        let sm3 =
+            checkpoint.sm3_root().map(|_| load::<Sm3>(storage, from, report)).transpose()?.map(One::new);
+        let check = Self { storage, checkpoint, earlier, sha256, sm3 };
+        for old in since.into_iter().chain(earlier) {
+            check.compare(old, report);
+        }
+        Ok(check)
+    }
+
+    /// Index of the next entry that is to be checked.
+    pub(super) fn next(&self) -> u64 {
+        self.sha256.tree.size()
+    }
+
+    /// Checks entries that follow each other from [`Check::next`] on. `sound` says whether the checksums around an
+    /// entry hold: with one tree only, that decides whether the entry or the stored hash is damaged.
+    pub(super) fn entries(
+        &mut self,
+        path: &str,
+        entries: &[Entry<'_>],
+        sound: bool,
+        report: &mut Report,
+    ) -> Result<(), LedgerError> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            // Not over the size of the earlier checkpoint, at which the roots are compared.
+            let room = self.earlier.map(SignedCheckpoint::size).filter(|size| *size > self.next());
+            let room =
+                room.map_or(usize::MAX, |size| usize::try_from(size - self.next()).unwrap_or(usize::MAX));
+            let (here, behind) = rest.split_at(rest.len().min(room));
+            self.chunk(path, here, sound, report)?;
+            rest = behind;
         }
         Ok(())
     }
 
-    /// The hashes of an entry, when at least one tree knows it; otherwise the entry is damaged. A tree that does not
-    /// know an entry that the other knows is damaged itself.
-    fn judge(
+    fn chunk(
         &mut self,
-        entry: Option<Result<&[u8], tlog::TlogError>>,
-        at: usize,
         path: &str,
-        stored: &mut Stored,
-    ) -> Option<[Hash; 2]> {
-        let index = stored.tile.index * TILE_WIDTH + at as u64;
-        let mut damaged = |why: &str| {
-            let (path, why) = (path.to_owned(), why.to_owned());
-            self.report.found(Damage::Entry { index, path, why });
-            None
-        };
-        let Some(Ok(entry)) = entry else { return damaged("it is cut off") };
-        let leaf = [Sha256::leaf(entry), Sm3::leaf(entry)];
-        let known = [0, 1].map(|tree| stored.hash(tree, at).map(|hash| hash == leaf[tree]));
-        if known.contains(&Some(false)) && !known.contains(&Some(true)) {
-            return damaged("its hash is in neither tree");
+        entries: &[Entry<'_>],
+        sound: bool,
+        report: &mut Report,
+    ) -> Result<(), LedgerError> {
+        let (from, count) = (self.next(), entries.len());
+        let leaves: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes).collect();
+        let mut first = vec![Hash::default(); count];
+        <Sha256 as tlog::TreeHash>::leaves(&leaves, &mut first);
+        let first_stored = self.sha256.stored(self.storage, from, count, report)?;
+        let mut second = vec![Hash::default(); count];
+        let mut second_stored = Vec::new();
+        if let Some(sm3) = &mut self.sm3 {
+            <Sm3 as tlog::TreeHash>::leaves(&leaves, &mut second);
+            second_stored = sm3.stored(self.storage, from, count, report)?;
         }
-        for (tree, path) in
-            [tile_path::<Sha256>(stored.tile), tile_path::<Sm3>(stored.tile)].into_iter().enumerate()
-        {
-            if known[tree] == Some(false) && !std::mem::replace(&mut stored.blamed[tree], true) {
-                let why = format!("the hash of entry {index} is not that of the entry");
-                self.report.found(Damage::Tile { path, why });
+        if first != first_stored || (self.sm3.is_some() && second != second_stored) {
+            for (n, entry) in entries.iter().enumerate() {
+                let agrees =
+                    |found: &[Hash], stored: &[Hash]| stored.get(n).map(|stored| *stored == found[n]);
+                let first_agrees = agrees(&first, &first_stored);
+                let second_agrees = self.sm3.as_ref().and_then(|_| agrees(&second, &second_stored));
+                let damaged = match (first_agrees, second_agrees) {
+                    (Some(false), Some(false)) => true,
+                    (Some(false), None) | (None, Some(false)) => !sound,
+                    _ => false,
+                };
+                let index = from + n as u64;
+                if damaged {
+                    let bytes = entry.place.clone();
+                    let why = "its hash is not the one that was stored".to_owned();
+                    report.found(Damage::Entry { index, path: path.to_owned(), bytes, why });
+                    // The trees go on with what they hold.
+                    first[n] = first_stored.get(n).copied().unwrap_or_default();
+                    second[n] = second_stored.get(n).copied().unwrap_or_default();
+                    self.borrow();
+                    continue;
+                }
+                if first_agrees == Some(false) {
+                    report.found(wrong::<Sha256>(0, index, "it is not the hash of the entry"));
+                }
+                if second_agrees == Some(false) {
+                    report.found(wrong::<Sm3>(0, index, "it is not the hash of the entry"));
+                }
             }
         }
-        Some(leaf)
+        self.append(&first, &second, report)
     }
 
-    /// The hashes of a tile of level 0; `None`, with a finding, when it is missing or of another length.
-    fn hashes<H: Place>(&mut self, tile: Tile) -> Result<Option<Vec<Hash>>, LedgerError> {
-        let path = tile_path::<H>(tile);
-        let Some(bytes) = self.edge.read(self.storage, &path)? else {
-            self.report.found(Damage::Missing { path });
-            return Ok(None);
-        };
-        if bytes.len() != usize::from(tile.width) * 32 {
-            let why = format!("{} bytes are not {} hashes", bytes.len(), tile.width);
-            self.report.found(Damage::Tile { path, why });
-            return Ok(None);
+    /// Whether a stored hash is the one of this entry.
+    pub(super) fn knows(
+        &mut self,
+        index: u64,
+        entry: &[u8],
+        report: &mut Report,
+    ) -> Result<bool, LedgerError> {
+        let first = self.sha256.stored(self.storage, index, 1, report)?;
+        if first == [<Sha256 as tlog::TreeHash>::leaf(entry)] {
+            return Ok(true);
         }
-        Ok(Some(bytes.as_chunks::<32>().0.to_vec()))
+        let Some(sm3) = &mut self.sm3 else { return Ok(false) };
+        Ok(sm3.stored(self.storage, index, 1, report)? == [<Sm3 as tlog::TreeHash>::leaf(entry)])
     }
 
-    /// Compares the tiles above level 0 that became known. Level 0 was compared with its bundle.
-    fn compare_implied(&mut self) -> Result<(), LedgerError> {
-        for (path, expected) in std::mem::take(&mut self.implied) {
-            if path.starts_with("log/tile/0/") || path.starts_with("log/sm3/tile/0/") {
-                continue;
+    fn borrow(&mut self) {
+        self.sha256.borrowed = true;
+        if let Some(sm3) = &mut self.sm3 {
+            sm3.borrowed = true;
+        }
+    }
+
+    fn append(&mut self, first: &[Hash], second: &[Hash], report: &mut Report) -> Result<(), LedgerError> {
+        self.sha256.tree.append(first);
+        self.sha256.compare(self.storage, report)?;
+        if let Some(sm3) = &mut self.sm3 {
+            sm3.tree.append(second);
+            sm3.compare(self.storage, report)?;
+        }
+        if let Some(earlier) = self.earlier {
+            self.compare(earlier, report);
+        }
+        Ok(())
+    }
+
+    /// Takes the stored hashes for entries that are not there: pruned, or damaged beyond reading (`damaged`).
+    pub(super) fn skip(&mut self, to: u64, damaged: bool, report: &mut Report) -> Result<(), LedgerError> {
+        if damaged && self.next() < to {
+            self.borrow();
+        }
+        while self.next() < to {
+            let size = self.earlier.map(SignedCheckpoint::size).filter(|size| *size > self.next());
+            let end = to.min(self.next() + (1 << 16)).min(size.unwrap_or(u64::MAX));
+            let count = usize::try_from(end - self.next()).unwrap_or(0);
+            let mut first = self.sha256.stored(self.storage, self.next(), count, report)?;
+            first.resize(count, Hash::default());
+            let mut second = Vec::new();
+            if let Some(sm3) = &mut self.sm3 {
+                second = sm3.stored(self.storage, end - count as u64, count, report)?;
+                second.resize(count, Hash::default());
             }
-            let damage = match self.edge.read(self.storage, &path)? {
-                Some(found) if found == expected => continue,
-                None => Damage::Missing { path },
-                Some(found) if found.len() != expected.len() => {
-                    let why = format!("{} bytes are not {} hashes", found.len(), expected.len() / 32);
-                    Damage::Tile { path, why }
-                }
-                Some(found) => {
-                    let at = first_difference(found.as_chunks::<32>().0, expected.as_chunks::<32>().0);
-                    let at = at.unwrap_or_default();
-                    Damage::Tile { path, why: format!("hash {at} is not that of the tile below it") }
-                }
-            };
-            self.report.found(damage);
+            self.append(&first, &second, report)?;
         }
         Ok(())
     }
 
     /// At the size of the earlier checkpoint, the roots must be the ones it was signed with.
-    fn compare_earlier(&mut self) {
-        let Some(earlier) = self.earlier.filter(|earlier| earlier.size() == self.sha256.size()) else {
+    fn compare(&self, earlier: &SignedCheckpoint, report: &mut Report) {
+        if earlier.size() != self.next() {
             return;
-        };
-        let size = earlier.size();
-        if self.sha256.root() != earlier.checkpoint.root {
-            self.report.found(Damage::Forked { earlier: size, tree: "sha256" });
         }
-        if Some(&self.sm3.root()) != earlier.sm3_root() {
-            self.report.found(Damage::Forked { earlier: size, tree: "sm3" });
+        let size = earlier.size();
+        if self.sha256.tree.root() != earlier.checkpoint.root {
+            report.found(Damage::Forked { earlier: size, tree: "sha256" });
+        }
+        let sm3 = self.sm3.as_ref().map(|sm3| sm3.tree.root());
+        if sm3.as_ref() != earlier.sm3_root() {
+            report.found(Damage::Forked { earlier: size, tree: "sm3" });
         }
     }
+
+    /// Compares the roots with the signed ones.
+    pub(super) fn finish(&mut self, report: &mut Report) -> Result<(), LedgerError> {
+        let signed = &self.checkpoint.checkpoint;
+        // After other damage the root may rest on hashes taken from files: it would only say the same again.
+        if !report.holds() {
+            return Ok(());
+        }
+        if self.sha256.tree.root() != signed.root {
+            report.found(Damage::Root { tree: "sha256" });
+        }
+        if self.sm3.as_ref().map(|sm3| sm3.tree.root()) != signed.sm3_root {
+            report.found(Damage::Root { tree: "sm3" });
+        }
+        Ok(())
+    }
+}
+
+/// The stored edge of a tree; zeroes, with a finding, where hashes are missing.
+fn load<H: Place>(storage: &dyn Storage, size: u64, report: &mut Report) -> Result<Tree<H>, LedgerError> {
+    Tree::<H>::load(size, |level, from, to| {
+        let mut hashes = read_present::<H>(storage, level, from, to, report)?;
+        let count = Tile::hashes_in_level(Level::Hashes(level), size) - from;
+        hashes.resize(usize::try_from(count).unwrap_or(0), Hash::default());
+        Ok(hashes)
+    })
 }

@@ -98,7 +98,10 @@ impl<'a> SignedData<'a> {
         outer.end()?;
         let mut data = inner.sequence()?;
         inner.end()?;
-        data.small()?; // version: it follows from the rest
+        // The version follows from the rest (RFC 5652 §5.1) and decides nothing here; there is no other number.
+        if !matches!(data.small()?, 1 | 3..=5) {
+            return Err(bad("its version is none of CMS"));
+        }
         let mut digests = Vec::new();
         let mut set = data.expect(tag::SET)?.reader();
         while !set.is_empty() {
@@ -218,7 +221,9 @@ impl<'a> SignerInfo<'a> {
             return Err(bad("a signer is not a SEQUENCE"));
         }
         let mut inner = value.reader();
-        inner.small()?; // version
+        if !matches!(inner.small()?, 1 | 3) {
+            return Err(bad("a signer's version is none of CMS"));
+        }
         let id = match inner.optional(tag::context(0))? {
             Some(id) => SignerId::KeyIdentifier(id.body),
             None => {
@@ -278,6 +283,9 @@ impl<'a> SignerInfo<'a> {
         content: &[u8],
     ) -> Result<(), PkixError> {
         let digest = Digest::from_oid(self.digest.oid)?;
+        if !self.digest.is_plain() {
+            return Err(bad("a digest algorithm with parameters"));
+        }
         self.check_content(content_type, &digest.of(content))?;
         let message = match self.signed_raw {
             None => content.to_vec(),

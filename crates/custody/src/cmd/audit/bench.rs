@@ -29,6 +29,9 @@ pub(crate) struct BenchArgs {
     /// Events that a thread offers at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
+    /// Trees that are kept over the events
+    #[arg(long, value_name = "TREES", default_value = "both", value_parser = ["both", "sha256"])]
+    trees: String,
     /// Folder whose disk is measured [default: the folder for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -57,13 +60,18 @@ impl Drop for Scratch {
 pub(crate) fn run(args: &BenchArgs, context: &Context) -> Outcome {
     let small = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let scratch = Scratch::make(args.dir.as_deref().unwrap_or(&std::env::temp_dir()))?;
-    audit::create_home(&scratch.0, "bench").map_err(failure)?;
+    let (trees, kept) = match args.trees.as_str() {
+        "sha256" => ("sha256", audit::Trees::Sha256),
+        _ => ("sha256 and sm3", audit::Trees::Both),
+    };
+    audit::create_home_with(&scratch.0, "bench", kept).map_err(failure)?;
     let session = audit::open(&scratch.0).map_err(failure)?;
     let plan = Bench {
         events: args.events,
         size: small(args.size),
         producers: small(args.producers),
         batch: small(args.batch),
+        trees,
     };
     let bar = context.output.count_bar(Some(args.events), "recording");
     let report = audit::bench(&session, plan, &|count| bar.inc(count)).map_err(failure)?;
@@ -73,9 +81,25 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> Outcome {
 }
 
 fn text(report: &BenchReport) -> String {
+    let cpu =
+        report.cpu_us_per_event.map_or_else(String::new, |us| format!(", {us:.2} us of processor an event"));
     format!(
-        "{} events in {:.3} s: {:.0} events/s, acknowledged in {} us (median), {} us (99 of 100)\n\
-         each acknowledgement followed the sync of its event\n",
-        report.events, report.seconds, report.events_per_second, report.ack_p50_us, report.ack_p99_us
+        "{} events in {:.3} s: {:.0} events/s, acknowledged in {} us (median), {} us (99 of 100){cpu}\n\
+         each acknowledgement followed the sync of its event\n\
+         client {}, {} producers with {} batches of {} events of {} bytes on their way\n\
+         trees {}, commitments {}, a checkpoint each {} ms\n",
+        report.events,
+        report.seconds,
+        report.events_per_second,
+        report.ack_p50_us,
+        report.ack_p99_us,
+        report.client,
+        report.producers,
+        report.in_flight,
+        report.batch,
+        report.event_bytes,
+        report.trees,
+        report.commitments,
+        report.checkpoint_interval_ms,
     )
 }

@@ -145,7 +145,7 @@ fn home_key(context: &Context) -> Result<NoteVerifier, Failure> {
     LogKeys::of(context.home.existing()?.path()).verifier().map_err(failure)
 }
 
-pub(super) fn open_checkpoint(note: &str, key: &NoteVerifier, path: &Path) -> Result<Checkpoint, Failure> {
+pub(crate) fn open_checkpoint(note: &str, key: &NoteVerifier, path: &Path) -> Result<Checkpoint, Failure> {
     let bad = |e: anyhow::Error| {
         Failure::finding(e.context(format!("the checkpoint in {} is not one of this log", path.display())))
             .hint("give the log's own public key with `--key`, as its operator published it")

@@ -13,8 +13,10 @@ use crate::recorder::failure;
 
 pub(crate) const HELP: &str = "\
 Reads the files only: every entry and tile of both trees (SHA-256 and SM3) against the signed checkpoint, and every\n\
-entry against the schema of events. Needs no owner and does not disturb one. Exit code 1 when anything differs.\n\n\
+entry against the schema of events. Needs no owner and does not disturb one. Exit code 1 when anything differs.\n\
+With --since the time it takes is that of what is newer than that checkpoint, which the ledger must extend.\n\n\
 Examples:\n  $ custody audit verify\n  $ custody audit verify --checkpoint january.checkpoint\n  \
+$ custody audit verify --since january.checkpoint\n  \
 $ custody audit verify --certificate erasures/*.erasure.json --key log.vkey";
 
 /// Arguments of `custody audit verify`.
@@ -23,8 +25,11 @@ pub(crate) struct VerifyArgs {
     /// An earlier checkpoint of this ledger, which it must extend
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Check a certificate of erasure instead, offline
+    /// A checkpoint up to which the ledger was verified before: only what is newer is read
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    since: Option<PathBuf>,
+    /// Check a certificate of erasure instead, offline
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["checkpoint", "since"])]
     certificate: Option<PathBuf>,
     /// With --certificate: the file with the log's public key (a copy of keys/log.vkey); the home's own when absent
     #[arg(long, value_name = "FILE", requires = "certificate")]
@@ -59,7 +64,12 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
         bar.set_length(all);
         bar.set_position(done);
     };
-    let found = audit::verify(home, earlier, &mut progress).map_err(unverified)?;
+    let since = args.since.as_deref().map(super::prove::read_text).transpose()?;
+    let found = match since {
+        Some(since) => audit::verify_since(home, since, &mut progress),
+        None => audit::verify(home, earlier, &mut progress),
+    };
+    let found = found.map_err(unverified)?;
     bar.finish_and_clear();
     let shown = shown(&found);
     context.output.show(&shown, text)?;
@@ -71,10 +81,10 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
 /// Of the home's own files every damage is a finding of the report; only the checkpoint that was given can be refused.
 fn unverified(error: AuditError) -> Failure {
     match error {
-        AuditError::Ledger(LedgerError::Checkpoint { .. }) => Failure::finding(
-            anyhow::Error::from(error).context("the file given with `--checkpoint` is refused"),
-        )
-        .hint("name one that `custody audit checkpoint -o FILE` wrote for this very ledger"),
+        AuditError::Ledger(LedgerError::Checkpoint { .. }) => {
+            Failure::finding(anyhow::Error::from(error).context("the checkpoint that was given is refused"))
+                .hint("name one that `custody audit checkpoint -o FILE` wrote for this very ledger")
+        }
         error => failure(error),
     }
 }

@@ -70,6 +70,11 @@ fn operate(stage: &Stage) -> anyhow::Result<()> {
     let answer = service.request("POST", "/pay", r#"{"from":"alice","to":"bob","amount":125000}"#)?;
     stage.show(&format!("POST /pay                     → {answer}"))?;
     stage.say(
+        "That answer came after the payment's event was on disk: the service records through the SDK.",
+    )?;
+    let answer = service.request("GET", "/debug/pprof/", "")?;
+    stage.show(&format!("GET /debug/pprof/             → {answer}"))?;
+    stage.say(
         "An event of the application goes into the same ledger; the receipt means that it is on disk.",
     )?;
     stage.custody_with_input(&["audit", "record"], service::EVENT, Expect::Holds)?;
@@ -99,7 +104,7 @@ fn account(stage: &Stage) -> anyhow::Result<()> {
 
 fn tamper_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
     stage.act("And the ledger itself?", "An administrator changes one bit of a stored event.")?;
-    let entries = stage.largest_file("home/log/tile/entries").ok_or_else(|| anyhow!("no entries on disk"))?;
+    let entries = stage.largest_file("home/log/entries").ok_or_else(|| anyhow!("no entries on disk"))?;
     let offset = stage::flip_middle_bit(&entries)?;
     stage.show(&format!("flipped one bit at offset {offset:#x} of {}", stage.shorten(&entries)))?;
     stage.custody(&["audit", "verify"], Expect::DoesNotHold)

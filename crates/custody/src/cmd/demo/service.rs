@@ -11,13 +11,33 @@ use anyhow::{Context as _, Result, bail};
 
 use super::stage::Stage;
 
-/// `examples/payments`, so that the demonstration needs no checkout.
+/// A file of this repository, by its path there.
+macro_rules! source {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../../", $path)))
+    };
+}
+
+/// `examples/payments` and the SDK that it records through, so that the demonstration needs no checkout.
 const SOURCE: &[(&str, &str)] = &[
-    ("go.mod", include_str!("../../../../../examples/payments/go.mod")),
-    ("main.go", include_str!("../../../../../examples/payments/main.go")),
-    ("http.go", include_str!("../../../../../examples/payments/http.go")),
-    ("bank.go", include_str!("../../../../../examples/payments/bank.go")),
-    ("listenfds.go", include_str!("../../../../../examples/payments/listenfds.go")),
+    source!("examples/payments/go.mod"),
+    source!("examples/payments/main.go"),
+    source!("examples/payments/http.go"),
+    source!("examples/payments/bank.go"),
+    source!("examples/payments/book.go"),
+    source!("examples/payments/listenfds.go"),
+    source!("sdk/go/go.mod"),
+    source!("sdk/go/doc.go"),
+    source!("sdk/go/encode.go"),
+    source!("sdk/go/event.go"),
+    source!("sdk/go/http.go"),
+    source!("sdk/go/recorder.go"),
+    source!("sdk/go/ring_linux.go"),
+    source!("sdk/go/ring_other.go"),
+    source!("sdk/go/slog.go"),
+    source!("sdk/go/socket.go"),
+    source!("sdk/go/trace.go"),
+    source!("sdk/go/wire.go"),
 ];
 
 /// Flags of a build that can be repeated on another machine.
@@ -39,10 +59,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Writes the source out and builds it with the Go command given.
 pub(super) fn build(go: &Path, stage: &Stage) -> Result<()> {
     let source = stage.path("source");
-    fs::create_dir(&source)?;
     fs::create_dir(stage.path("build"))?;
     for (name, text) in SOURCE {
-        fs::write(source.join(name), text)?;
+        let path = source.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&source))?;
+        fs::write(path, text)?;
     }
     let program = stage.path("build/payments");
     let begun = Instant::now();
@@ -50,7 +71,8 @@ pub(super) fn build(go: &Path, stage: &Stage) -> Result<()> {
         .args(BUILD)
         .arg(&program)
         .arg(".")
-        .current_dir(&source)
+        .current_dir(source.join("examples/payments"))
+        .env("GOPROXY", "off") // everything is there
         .env("GOTOOLCHAIN", "local")
         .env("CGO_ENABLED", "0")
         .output()
@@ -88,6 +110,8 @@ impl Service {
             "2s",
             "--",
             "build/payments",
+            "-home",
+            "home",
         ];
         stage.show(&format!("\n$ custody {} &", arguments.join(" ")))?;
         let log = fs::File::create(stage.path("run.log"))?;

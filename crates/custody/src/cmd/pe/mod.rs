@@ -1,10 +1,15 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
+mod bound;
 mod credential;
+mod csr;
+mod prompt;
 mod replace;
 mod sign;
 mod text;
+mod timestamp;
 mod trust;
+mod tsa;
 mod verify;
 
 use std::path::Path;
@@ -31,6 +36,15 @@ enum Verb {
     /// Say whether a file's signatures hold, and the exact rule where they do not
     #[command(after_help = verify::EXAMPLES)]
     Verify(Box<verify::VerifyArgs>),
+    /// Make a signing key on a token, where it stays
+    #[command(after_help = csr::KEY_EXAMPLES)]
+    Key(csr::NewKeyArgs),
+    /// Write the certificate request of a key
+    #[command(after_help = csr::CSR_EXAMPLES)]
+    Csr(csr::CsrArgs),
+    /// Date the signature of files that were signed before
+    #[command(after_help = timestamp::EXAMPLES)]
+    Timestamp(timestamp::TimestampArgs),
     /// Show headers and signatures, judging nothing
     #[command(
         after_help = "Examples:\n  $ custody pe show signed.exe\n  $ custody pe show signed.exe --json"
@@ -43,6 +57,9 @@ pub(crate) fn run(args: PeArgs, context: &Context) -> Outcome {
     match args.verb {
         Verb::Sign(args) => sign::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
+        Verb::Key(args) => csr::key(&args, context),
+        Verb::Csr(args) => csr::csr(&args, context),
+        Verb::Timestamp(args) => timestamp::run(&args, context),
         Verb::Show(args) => verify::show(&args, context),
     }
 }

@@ -9,8 +9,10 @@ use event::Fact;
 use pkix::Digest;
 use serde::Serialize;
 
+use super::bound::Bound;
 use super::credential::{Credential, CredentialArgs};
 use super::replace::Replacement;
+use super::tsa::AuthorityArgs;
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
@@ -19,7 +21,10 @@ pub(super) const EXAMPLES: &str = "\
 The file is replaced in one step when its signature is complete, or written to `-o`.
 
 Examples:
-  $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe";
+  $ custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe
+  $ custody pe sign dist/app.exe --seal dist.seal.json --key code.key.pem --cert code.pem
+  $ custody pe sign signed.exe --append --page-hashes --p12 code.p12 --password-file code.password
+  $ custody pe sign app.exe --pkcs11 'pkcs11:token=release;object=code?pin-source=file:pin' --cert token.pem";
 
 #[derive(Args)]
 pub(super) struct SignArgs {
@@ -28,12 +33,17 @@ pub(super) struct SignArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     credential: CredentialArgs,
+    #[command(flatten)]
+    authorities: AuthorityArgs,
     /// Keep the signatures that the file has, and nest the new one in the first
     #[arg(long)]
     append: bool,
     /// Hash every page too, so that the kernel can check one at a time
     #[arg(long)]
     page_hashes: bool,
+    /// Bind the tree that this seal is of, and that the files stand in, into the signature
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
     /// Name of the program, shown when Windows asks for consent
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -73,6 +83,8 @@ struct Signed {
     appended: bool,
     page_hashes: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dated_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seal_root: Option<String>,
 }
 
@@ -100,17 +112,32 @@ impl Signed {
 }
 
 pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
-    let credential = args.credential.open(args.digest)?;
+    let credential = args.credential.open(args.digest, context.output)?;
     if context.home.existing().is_ok() {
         // A ledger that cannot be written to must show before there is a signature that it does not know of.
         context.session()?;
     }
-    let seal: Option<SealRoots> = None;
-    for file in &args.files {
+    // Before the first file changes: the roots are those of the tree as it was sealed.
+    let seals = args.files.iter().map(|file| roots(file, args, context)).collect::<Result<Vec<_>, _>>()?;
+    for (file, seal) in args.files.iter().zip(seals) {
         let signed = one(file, args, &credential, seal)?;
         context.conclude(&signed, Signed::lines)?;
     }
     Ok(())
+}
+
+/// The roots of the tree that a file stands in, which must still be what was sealed; only images may differ already,
+/// because they were signed before.
+fn roots(file: &Path, args: &SignArgs, context: &Context) -> Result<Option<SealRoots>, Failure> {
+    let Some(seal) = &args.seal else { return Ok(None) };
+    let bound = Bound::open(seal, file, None, context)?;
+    if let Some(other) = bound.compare(context)?.others.first() {
+        let what =
+            format!("`{}` is not what `{}` seals: {other} differs", bound.directory.display(), bound.name());
+        return Err(Failure::finding(anyhow::anyhow!(what))
+            .hint("put back what was sealed, or seal it anew with `custody seal create`"));
+    }
+    bound.roots().map(Some)
 }
 
 /// Where a signed file goes.
@@ -152,6 +179,11 @@ fn one(
         })
         .map_err(failed)?;
     let mut pkcs7 = signature.to_pkcs7().to_vec();
+    let mut dated_by = None;
+    if let Some((stamp, authority)) = args.authorities.ask(&signature.value, prepared.digest().0)? {
+        pkcs7 = timestamp::attach(&pkcs7, &stamp).map_err(failed)?;
+        dated_by = Some(authority);
+    }
     let existing = if args.append { prepared.existing().map_err(failed)? } else { None };
     if let Some(first) = &existing {
         pkcs7 = timestamp::nest(first, &pkcs7).map_err(failed)?;
@@ -167,6 +199,7 @@ fn one(
         certificate_sha1: credential.certificate.thumbprint(Digest::Sha1),
         appended: existing.is_some(),
         page_hashes: args.page_hashes,
+        dated_by,
         seal_root: seal.map(|roots| hex::encode(roots.sha256)),
     };
     prepared.finish(&mut replacement.copy, &pkcs7).map_err(failed)?;

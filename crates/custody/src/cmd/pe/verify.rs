@@ -8,6 +8,7 @@ use event::{Fact, Severity};
 use pkix::revocation::Evidence;
 use serde::Serialize;
 
+use super::bound::Bound;
 use super::text::{self, Facts};
 use super::trust::TrustArgs;
 use crate::cmd::Context;
@@ -21,12 +22,19 @@ does; 2: the file is no image.
 
 Examples:
   $ custody pe verify signed.exe --ca root.pem
-  $ custody pe verify signed.exe --ca root.pem --explain";
+  $ custody pe verify signed.exe --ca root.pem --explain
+  $ custody pe verify dist/app.exe --ca root.pem --seal dist.seal.json dist";
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {
     /// Program, library or driver
     file: PathBuf,
+    /// The tree that `--seal` is of [default: found by the seal's entries]
+    #[arg(requires = "seal")]
+    tree: Option<PathBuf>,
+    /// Check as well that the signature binds this seal's tree, and every file of it
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
     /// Ask for the rules of drivers as well (`/kp` of signtool)
@@ -49,10 +57,52 @@ struct Verified {
     act: &'static str,
     file: String,
     holds: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree: Option<TreeFound>,
     #[serde(flatten)]
     facts: Facts,
     #[serde(skip)]
     explain: bool,
+}
+
+/// How the tree stands to the seal and to the roots in the signature.
+#[derive(Serialize)]
+struct TreeFound {
+    directory: String,
+    seal: String,
+    /// The signature's roots are those of the tree as it is.
+    bound: bool,
+    /// Entries that are neither as they were sealed nor programs, which the roots vouch for.
+    differ: Vec<String>,
+    signed_since: Vec<String>,
+}
+
+impl TreeFound {
+    fn of(args: &VerifyArgs, report: &Report, context: &Context) -> Result<Option<Self>, Failure> {
+        let Some(seal) = &args.seal else { return Ok(None) };
+        let bound = Bound::open(seal, &args.file, args.tree.as_deref(), context)?;
+        let differences = bound.compare(context)?;
+        // A file that is gone cannot be hashed, and the comparison has named it.
+        let roots = if differences.others.is_empty() { Some(bound.roots()?) } else { None };
+        let good = report.signatures.iter().filter(|signature| signature.holds());
+        Ok(Some(Self {
+            directory: bound.directory.display().to_string(),
+            seal: bound.name(),
+            bound: roots.is_some() && good.into_iter().any(|signature| signature.seal == roots),
+            differ: differences.others,
+            signed_since: differences.images,
+        }))
+    }
+
+    fn fault(&self) -> Option<String> {
+        match (self.differ.first(), self.bound) {
+            (Some(first), _) => {
+                Some(format!("`{}` is not what `{}` seals: {first} differs", self.directory, self.seal))
+            }
+            (None, false) => Some(format!("no good signature binds the tree in `{}`", self.directory)),
+            (None, true) => None,
+        }
+    }
 }
 
 impl Recorded for Verified {
@@ -83,19 +133,33 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
         kernel: args.kernel,
     };
     let report = examine(&args.file, &request)?;
-    let holds = report.holds();
+    let tree = TreeFound::of(args, &report, context)?;
+    let tree_fault = tree.as_ref().and_then(TreeFound::fault);
+    let holds = report.holds() && tree_fault.is_none();
     let verified = Verified {
         act: if holds { "PE.VERIFIED" } else { "PE.REFUSED" },
         file: args.file.display().to_string(),
         holds,
+        tree,
         facts: Facts::of(&report),
         explain: args.explain,
     };
-    context.conclude(&verified, |v| text::verified(&v.file, v.holds, &v.facts, v.explain))?;
+    context.conclude(&verified, |v| {
+        let mut out = text::verified(&v.file, v.holds, &v.facts, v.explain);
+        if let Some(tree) = v.tree.as_ref().filter(|tree| tree.bound) {
+            out +=
+                &format!("tree `{}` is what the signature binds and `{}` seals\n", tree.directory, tree.seal);
+        }
+        out
+    })?;
     if holds {
         return Ok(());
     }
-    let what = format!("`{}` does not hold: {}", args.file.display(), verified.facts.first_fault());
+    let what = format!(
+        "`{}` does not hold: {}",
+        args.file.display(),
+        tree_fault.filter(|_| report.holds()).unwrap_or_else(|| verified.facts.first_fault())
+    );
     let failure = Failure::finding(anyhow::anyhow!(what));
     Err(match (trust.anchors.is_empty(), args.explain) {
         (true, _) => failure.hint("nobody is trusted yet: name the authority with `--ca ROOT.pem`"),

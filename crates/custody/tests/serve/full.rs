@@ -1,0 +1,142 @@
+//! A full disk: refused, blocked or spilled, as each source wants. On a tmpfs of the test's own, so only as root.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::rig::{Daemon, home, stored};
+use crate::support::{Home, event, id, text};
+
+/// A home on a small file system, which is unmounted with the value.
+struct Small {
+    home: Home,
+    token: String,
+}
+
+impl Small {
+    fn new(serve: &str) -> Option<Self> {
+        let (home, token) = home();
+        let aside = home.folder().join("aside");
+        std::fs::rename(home.path(), &aside).unwrap();
+        std::fs::create_dir(home.path()).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256m,mode=0700", "tmpfs"])
+            .arg(home.path())
+            .output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: no small file system can be mounted here; that takes root");
+            return None;
+        }
+        let small = Self { home, token };
+        let copied =
+            Command::new("cp").arg("-a").arg(aside.join(".")).arg(small.home.path()).status().unwrap();
+        assert!(copied.success());
+        let config = small.home.path().join("custody.toml");
+        let text =
+            std::fs::read_to_string(&config).unwrap().replace("[serve]\n", &format!("[serve]\n{serve}\n"));
+        std::fs::write(config, text).unwrap();
+        Some(small)
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.home.path().join("ballast")
+    }
+
+    /// Takes all the space there is.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.ballast()).unwrap();
+        let chunk = vec![0; 1 << 20];
+        while file.write_all(&chunk).is_ok() {}
+        let _ = file.write_all(&chunk[..4096]); // the last page, if it is there
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn post(&self, daemon: &Daemon, n: u64) -> crate::rig::Answer {
+        daemon.post("/v1/events", "application/json", &self.token, event(&id(n)).as_bytes())
+    }
+
+    fn stored(&self) -> Vec<String> {
+        let found = stored(&self.home, "AUTH.LOGIN.FAIL");
+        found.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.home.path()).status(); // the folder may stay behind
+    }
+}
+
+#[test]
+fn a_source_that_is_refused_is_told_to_come_again() {
+    let Some(small) = Small::new("") else { return };
+    small.fill();
+    let daemon = Daemon::start(&small.home, &[]);
+    let answer = small.post(&daemon, 1);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.head.to_ascii_lowercase().contains("retry-after: 30"), "{}", answer.head);
+    assert!(answer.body.contains("disk is full"), "{}", answer.body);
+    small.empty();
+    assert_eq!(small.post(&daemon, 1).status, 200, "there is room again");
+    drop(daemon.stop());
+    assert_eq!(small.stored(), [id(1)]);
+}
+
+#[test]
+fn a_source_that_blocks_waits_for_room() {
+    let Some(small) = Small::new("disk_full = { http = \"block\" }") else { return };
+    small.fill();
+    let daemon = Daemon::start(&small.home, &[]);
+    std::thread::scope(|scope| {
+        let posting = scope.spawn(|| small.post(&daemon, 1).status);
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(!posting.is_finished(), "it waits");
+        small.empty();
+        assert_eq!(posting.join().unwrap(), 200);
+    });
+}
+
+#[test]
+fn a_source_that_spills_loses_nothing_even_if_the_daemon_dies() {
+    let Some(small) = Small::new("disk_full = { http = \"spill\" }\nspill_bytes = 65536") else { return };
+    assert_eq!(Daemon::start(&small.home, &[]).stop().0, Some(0)); // makes the spill while there is room
+    small.fill();
+    let mut daemon = Daemon::start(&small.home, &[]);
+    for n in 1..=20 {
+        let answer = small.post(&daemon, n);
+        assert_eq!(
+            (answer.status, answer.json()["verdicts"][0]["waiting"].as_bool()),
+            (202, Some(true)),
+            "{n}"
+        );
+    }
+    assert_eq!(
+        daemon.post("/v1/events", "application/json", &small.token, b"{}").status,
+        422,
+        "judged at once"
+    );
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let daemon = Daemon::start(&small.home, &[]);
+    assert_eq!(small.post(&daemon, 21).status, 202);
+    // More than fits.
+    let many: String = (100..1100).map(|n| event(&id(n)) + "\n").collect();
+    let answer = daemon.post("/v1/events", "application/x-ndjson", &small.token, many.as_bytes());
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    small.empty();
+    let all: Vec<String> = (1..=21).map(id).collect();
+    let there = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        small.stored() == all
+    });
+    assert!(there, "in order: {:?}", small.stored());
+    assert_eq!(small.post(&daemon, 22).status, 200, "and then as ever");
+    let (code, said) = daemon.stop();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("recorded 21 events that waited"), "{said}");
+    assert!(text(&small.home.run(&["audit", "verify"], 0).stdout).contains("holds"));
+}
