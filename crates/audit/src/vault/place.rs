@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use keystore::kek::{KekFile, KeyEncryptionKey};
+use keystore::kek::{KekFile, KekToken, KeyEncryptionKey};
 
 use super::VaultError;
 use crate::AuditError;
@@ -25,6 +25,7 @@ struct Config {
 #[serde(deny_unknown_fields)]
 struct Kek {
     file: Option<PathBuf>,
+    pkcs11: Option<String>,
 }
 
 /// The key file of a home whose `vault.toml` names none: beside the home, not in it, so that a copy of the home does
@@ -50,6 +51,9 @@ pub(crate) fn kek_of(home: &Path) -> Result<Box<dyn KeyEncryptionKey>, AuditErro
             parse(&text).map_err(bad)?
         }
     };
+    if let Some(uri) = &config.pkcs11 {
+        return Ok(Box::new(KekToken::new(uri, None).map_err(VaultError::Kek)?));
+    }
     let file = config.file.unwrap_or_else(|| default_kek_file(home));
     Ok(Box::new(KekFile::new(file)))
 }
@@ -87,6 +91,9 @@ fn parse(text: &str) -> Result<Kek, String> {
     }
     if config.kek.file.as_ref().is_some_and(|file| !file.is_absolute()) {
         return Err("`kek.file` must be an absolute path".into());
+    }
+    if config.kek.file.is_some() && config.kek.pkcs11.is_some() {
+        return Err("the key is in a `file` or in a token (`pkcs11`), not in both".into());
     }
     Ok(config.kek)
 }

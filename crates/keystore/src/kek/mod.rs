@@ -7,6 +7,8 @@
 
 mod file;
 mod shred;
+#[cfg(feature = "pkcs11")]
+mod token;
 
 use zeroize::Zeroizing;
 
@@ -15,6 +17,8 @@ use crate::KeystoreError;
 pub use file::KekFile;
 pub(crate) use file::is_kek_file;
 pub use shred::replace_and_shred;
+#[cfg(feature = "pkcs11")]
+pub use token::KekToken;
 
 /// Length of the keys that are wrapped: SM4's.
 pub const WRAPPED_KEY: usize = 16;
