@@ -181,7 +181,7 @@ fn vault(context: &Context) -> Check {
                 "the key-encryption key is a {}: whoever copies that and the vault opens it",
                 place.place
             ),
-            "keep it on another disk, and out of the backup (`vault.toml`); tokens are not supported for it yet",
+            "for real use keep it in a PKCS #11 token, or at least on another disk (`vault.toml`)",
         ),
         Err(error) => Check::missing(
             "personal keys",
