@@ -16,6 +16,12 @@ version = 1
 # The key that signs seals when `--key` is not given (`custody key list`).
 #key = \"default\"
 
+[ledger]
+# Trees of this ledger, which it keeps for its life, and SM2 keys (`custody key new NAME --algorithm sm2`) that sign each
+# checkpoint beside the log's own Ed25519 key.
+#trees = [\"sha256\", \"sm3\"]
+#signers = []
+
 [serve]
 # The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
 #listen = [\"127.0.0.1:8480\"]
@@ -24,6 +30,12 @@ version = 1
 # Seconds between heartbeats of the daemon, and after how many without an event from outside it records the silence.
 #interval = 60
 #silence = 3600
+
+[retention]
+# Seconds between two passes of the daemon over the table of retention and the erasures that are due; 0 for none.
+#every = 3600
+# Whether the daemon also removes what may go. Otherwise only `custody audit retention apply` does.
+#prune = false
 
 [alerts]
 # Rules of alerts (docs/formats/alerts.md).
@@ -41,12 +53,18 @@ pub(crate) struct Config {
     /// `[seal]`.
     #[serde(default)]
     pub(crate) seal: Seal,
+    /// `[ledger]`, which `audit` reads by itself: every process that opens the home must sign alike.
+    #[serde(default)]
+    ledger: audit::LedgerSettings,
     /// `[serve]`.
     #[serde(default)]
     pub(crate) serve: crate::daemon::settings::Serve,
     /// `[heartbeat]`.
     #[serde(default)]
     pub(crate) heartbeat: crate::daemon::settings::Heartbeat,
+    /// `[retention]`.
+    #[serde(default)]
+    pub(crate) retention: crate::daemon::settings::Keeping,
     /// `[alerts]`.
     #[serde(default)]
     pub(crate) alerts: crate::daemon::settings::Alerts,
@@ -81,6 +99,7 @@ impl Config {
     fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
         anyhow::ensure!(config.version == VERSION, "version {} of the format is unknown", config.version);
+        config.ledger.check().map_err(anyhow::Error::msg)?;
         Ok(config)
     }
 }

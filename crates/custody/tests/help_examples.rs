@@ -45,6 +45,14 @@ const NOT_HERE: &[(&str, &str)] = &[
         "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026' --algorithm p256",
         "there is no such token; `tests/pe_token.rs` has one of its own",
     ),
+    (
+        "custody audit checkpoint --tsa http://timestamp.digicert.com -o dated.checkpoint",
+        "it asks the network; `tests/checkpoint.rs` has an authority of its own",
+    ),
+    (
+        "custody audit verify --checkpoint dated.checkpoint --tsa-roots tsa-root.pem",
+        "there is no such checkpoint without the network; `tests/checkpoint.rs` makes one",
+    ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
     (

@@ -69,6 +69,12 @@ pub(crate) fn run(args: ServeArgs, context: &Context) -> Outcome {
     serve.token_file = args.token_file.or(serve.token_file);
     let settings = Settings::of(serve, args.insecure_loopback, home.join(token::FILE))?;
     let rules = home.join(config.alerts.file.unwrap_or_else(|| "alerts.toml".into()));
-    let orders = Orders { settings, pulse: config.heartbeat.pulse(), rules, output: context.output };
+    let orders = Orders {
+        settings,
+        pulse: config.heartbeat.pulse(),
+        cadence: config.retention.cadence(),
+        rules,
+        output: context.output,
+    };
     daemon::run(orders, &home)
 }

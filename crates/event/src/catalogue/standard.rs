@@ -128,6 +128,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("LEDGER.RING.BROKEN", "a shared-memory ring was given up: its producer wrote what cannot be"),
     ("LEDGER.RING.LOST", "a producer's ring was full or damaged: how many events were lost"),
     ("LEDGER.REFUSALS", "events were refused: how many, from whom"),
+    ("CHECKPOINT.TIMESTAMPED", "a timestamp authority dated a checkpoint of the ledger"),
+    ("LEDGER.ROLLED", "segments or plain files were ended, compressed, made immutable or let go"),
     ("LEDGER.PRUNED", "the oldest events were removed, as the table of retention allows"),
     ("LEDGER.ARCHIVED", "an archive confirmed that it has everything before an index"),
     ("LEDGER.CLOCK.CONFIRMED", "someone confirmed that a clock which moved on far is right"),

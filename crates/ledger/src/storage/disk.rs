@@ -119,12 +119,12 @@ impl Storage for Disk {
     }
 
     #[cfg(target_os = "linux")]
-    fn protect(&self, path: &str, on: bool) -> io::Result<()> {
+    fn protect(&self, path: &str, on: bool) -> io::Result<bool> {
         super::immutable::set(&File::open(self.at(path))?, on)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+    fn protect(&self, _: &str, _: bool) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

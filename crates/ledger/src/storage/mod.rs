@@ -93,8 +93,8 @@ pub(crate) trait Storage: Send + Sync {
     fn remove(&self, path: &str) -> io::Result<()>;
     fn remove_dir(&self, path: &str) -> io::Result<()>;
     fn sync_dir(&self, site: Site, path: &str) -> io::Result<()>;
-    /// Makes a file unchangeable for everyone, root included, until it is taken back.
-    fn protect(&self, path: &str, on: bool) -> io::Result<()>;
+    /// Makes a file unchangeable for everyone, root included, until it is taken back; whether it was not so before.
+    fn protect(&self, path: &str, on: bool) -> io::Result<bool>;
 }
 
 /// The directory that a path is in; the root is the empty path.

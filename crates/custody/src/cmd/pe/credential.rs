@@ -257,7 +257,7 @@ fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// The certificates of a file.
-pub(super) fn read_certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
+pub(crate) fn read_certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
     Certificate::from_pem_or_der(&read(file)?).map_err(|e| super::unusable(e, file))
 }
 

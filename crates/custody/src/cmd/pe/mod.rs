@@ -1,7 +1,7 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
 mod bound;
-mod credential;
+pub(crate) mod credential;
 mod csr;
 mod prompt;
 mod replace;
@@ -9,7 +9,7 @@ mod sign;
 mod text;
 mod timestamp;
 mod trust;
-mod tsa;
+pub(crate) mod tsa;
 mod verify;
 
 use std::path::Path;
