@@ -8,6 +8,7 @@ mod append;
 mod evidence;
 mod measure;
 mod pe;
+#[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
         ("evidence", evidence::run),
         ("append", append::run),
         ("pe", pe::run),
+        #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("verify", verify::run),
