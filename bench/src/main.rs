@@ -12,6 +12,7 @@ mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
 mod seal;
+mod sm2;
 
 use anyhow::Result;
 
@@ -38,6 +39,7 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("evidence", evidence::run),
+        ("sm2", sm2::run),
         ("append", append::run),
         ("pe", pe::run),
         ("redact", redact::run),

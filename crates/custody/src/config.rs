@@ -16,6 +16,15 @@ version = 1
 # The key that signs seals when `--key` is not given (`custody key list`).
 #key = \"default\"
 
+[crypto]
+# Who computes SM3 of what is sealed and verified: \"cpu\", \"kernel\" (AF_ALG) or \"sdf\" (a GM/T 0018 library).
+#seal_sm3 = \"cpu\"
+# Whether the processor computes when that cannot be; each time is an event.
+#fall_back = true
+# The GM/T 0018 library, whose keys sign as `--key sdf:INDEX`, and the file with their password.
+#sdf_library = \"/usr/lib/libsdf.so\"
+#sdf_password_file = \"/etc/custody/sdf.password\"
+
 [serve]
 # The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
 #listen = [\"127.0.0.1:8480\"]
@@ -41,6 +50,9 @@ pub(crate) struct Config {
     /// `[seal]`.
     #[serde(default)]
     pub(crate) seal: Seal,
+    /// `[crypto]`.
+    #[serde(default)]
+    pub(crate) crypto: crate::crypto::Crypto,
     /// `[serve]`.
     #[serde(default)]
     pub(crate) serve: crate::daemon::settings::Serve,

@@ -152,7 +152,7 @@ fn both(sha256: [V; 8], sm3: [V; 8], words: [V; 16]) -> ([V; 8], [V; 8]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = sha256;
     macro_rules! sha256 {
         ($j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
-            if $j >= 16 {
+            if $j > 15 {
                 w[$j % 16] = scheduled(w[$j % 16], w[($j + 1) % 16], w[($j + 9) % 16], w[($j + 14) % 16]);
             }
             let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
