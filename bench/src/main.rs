@@ -13,6 +13,8 @@ mod redact;
 mod ring;
 mod seal;
 mod sm2;
+#[cfg(target_os = "linux")]
+mod verify;
 
 use anyhow::Result;
 
@@ -43,6 +45,8 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("pe", pe::run),
         ("redact", redact::run),
+        #[cfg(target_os = "linux")]
+        ("verify", verify::run),
         #[cfg(target_os = "linux")]
         ("ring", ring::ring),
         #[cfg(target_os = "linux")]
