@@ -13,6 +13,7 @@ mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
 mod seal;
+mod sm2;
 #[cfg(target_os = "linux")]
 mod verify;
 
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("evidence", evidence::run),
+        ("sm2", sm2::run),
         ("append", append::run),
         ("pe", pe::run),
         #[cfg(target_os = "linux")]

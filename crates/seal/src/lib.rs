@@ -44,6 +44,6 @@ pub use exclude::Exclude;
 pub use path::{EntryPath, MAX_DEPTH, MAX_PATH, PathError, escape};
 pub use statement::{
     MAX_ENVELOPE, MAX_SIGNATURES, MAX_STATEMENT, Opened, PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, Seal,
-    Subject,
+    SignedSeal, Subject,
 };
 pub use tree::{ALGORITHM, MAX_ENTRIES, Tree, leaf_input};

@@ -5,7 +5,7 @@
 
 use gm::DualDigest;
 use serde::{Deserialize, Serialize};
-use signing::dsse::Envelope;
+use signing::dsse::{Envelope, Signed};
 use signing::{Signer, Verifier};
 
 use crate::container::Container;
@@ -39,6 +39,7 @@ pub struct Seal {
     name: String,
     subject: Subject,
     exclude: Exclude,
+    nested: bool,
     tree: Tree,
 }
 
@@ -85,7 +86,7 @@ impl Seal {
     /// # Errors
     /// When subject and tree contradict each other.
     pub fn new(name: &str, subject: Subject, tree: Tree) -> Result<Self, SealError> {
-        let seal = Self { name: name.to_owned(), subject, exclude: Exclude::default(), tree };
+        let seal = Self { name: name.to_owned(), subject, exclude: Exclude::default(), nested: false, tree };
         seal.check()?;
         Ok(seal)
     }
@@ -96,6 +97,16 @@ impl Seal {
     /// When an entry is among what the patterns leave out, or the subject is no directory.
     pub fn excluding(mut self, exclude: Exclude) -> Result<Self, SealError> {
         self.exclude = exclude;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes that archives inside were looked into: what they hold is listed as `ARCHIVE!/PATH`.
+    ///
+    /// # Errors
+    /// When the subject is a single file.
+    pub fn nesting(mut self) -> Result<Self, SealError> {
+        self.nested = true;
         self.check()?;
         Ok(self)
     }
@@ -116,6 +127,12 @@ impl Seal {
     #[must_use]
     pub fn exclude(&self) -> &Exclude {
         &self.exclude
+    }
+
+    /// Whether archives inside were looked into.
+    #[must_use]
+    pub fn nested(&self) -> bool {
+        self.nested
     }
 
     /// The entries and roots.
@@ -140,6 +157,7 @@ impl Seal {
             Subject::Directory => self.check_exclude(),
             _ if !self.exclude.is_empty() => Err(SealError::Malformed("only a directory leaves paths out")),
             Subject::Archive { container, .. } => container.check(),
+            Subject::File if self.nested => Err(SealError::Malformed("a single file has nothing inside")),
             Subject::File => match self.tree.entries() {
                 [entry] if entry.kind == EntryKind::File => Ok(()),
                 _ => Err(SealError::Malformed("the seal of a file has one entry, which is a file")),
@@ -180,9 +198,22 @@ impl Seal {
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(&self, signers: &[&dyn Signer]) -> Result<Vec<u8>, SealError> {
-        let envelope =
-            Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
-        to_bytes(&envelope)
+        let signed = self.signed(signers)?;
+        let mut bytes = Vec::new();
+        signed.write_to(&mut bytes).map_err(|e| SealError::Json(serde_json::Error::io(e)))?;
+        Ok(bytes)
+    }
+
+    /// The same, signed and still to be written: of a seal of many entries, the text is kept once.
+    ///
+    /// # Errors
+    /// As [`Seal::sign`].
+    pub fn signed(&self, signers: &[&dyn Signer]) -> Result<SignedSeal, SealError> {
+        let wire = Wire::of(self);
+        let write = |out: &mut Vec<u8>| Ok(serde_json::to_writer(out, &wire)?);
+        let signed = Signed::new(PAYLOAD_TYPE, write, signers).map_err(SealError::Signature)?;
+        check_size(signed.payload().len(), MAX_STATEMENT)?;
+        Ok(SignedSeal(signed))
     }
 
     /// Reads an envelope that one of `trusted` must have signed. An unknown version is reported before the
@@ -224,6 +255,20 @@ impl Seal {
     /// When it is not an envelope.
     pub fn unchecked_signers(bytes: &[u8]) -> Result<Vec<String>, SealError> {
         Ok(read_envelope(bytes)?.signatures.into_iter().map(|s| escape(s.keyid.as_bytes())).collect())
+    }
+}
+
+/// A seal that is signed and not written yet.
+pub struct SignedSeal(Signed);
+
+impl SignedSeal {
+    /// Writes the envelope, with a newline at its end.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
+        self.0.write_to(&mut out)?;
+        out.write_all(b"\n")
     }
 }
 
@@ -313,6 +358,8 @@ struct WirePredicate<'a> {
     container: Option<Container>,
     #[serde(default, skip_serializing_if = "Exclude::is_empty")]
     exclude: Exclude,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    nested: bool,
     entries: std::borrow::Cow<'a, [Entry]>,
 }
 
@@ -352,6 +399,7 @@ impl<'a> Wire<'a> {
                 },
                 container,
                 exclude: seal.exclude.clone(),
+                nested: seal.nested,
                 entries: seal.tree.entries().into(),
             },
         }
@@ -377,7 +425,8 @@ impl<'a> Wire<'a> {
                 return Err(SealError::Malformed("a container needs the digests of its bytes"));
             }
         };
-        let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, tree };
+        let nested = self.predicate.nested;
+        let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, nested, tree };
         seal.check()?;
         match seal.digest() == digest {
             true => Ok(seal),

@@ -21,6 +21,7 @@ pub(super) use trust::{Source, open};
 pub(super) use verify::read;
 
 use super::Context;
+use crate::crypto;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
 
@@ -36,10 +37,11 @@ pub(crate) struct SealArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
+    /// Seal a directory, an archive (ZIP, 7z, tar, tar.gz, tar.xz, tar.zst) or a file
     #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
                       $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
+                      $ custody seal create release.zip -o inside.seal.json --nested\n  \
                       $ custody seal create bin -o two.seal.json --key default --key release-2026")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
@@ -102,6 +104,7 @@ pub(crate) fn collect(
     options: &evidence::Options,
     context: &Context,
 ) -> Result<evidence::Evidence, Failure> {
+    let options = &evidence::Options { sm3: crypto::seal_sm3(context)?, ..options.clone() };
     let bar = context.output.bytes_bar(None, "hashing");
     let result = evidence::collect(path, options, &|done, total| {
         if let Some(total) = total.filter(|t| bar.length() != Some(*t)) {
@@ -131,6 +134,9 @@ pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
         EvidenceError::NoDirectory { headers: 1.., .. } => Some(
             "`zip -FF FILE --out MENDED` rebuilds the directory from what still stands; then seal that"
                 .to_owned(),
+        ),
+        EvidenceError::Device(_) => Some(
+            "mend the device; or let the processor compute: `seal_sm3 = \"cpu\"` in custody.toml".to_owned(),
         ),
         EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),
         _ => None,
