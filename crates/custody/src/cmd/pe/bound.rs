@@ -19,10 +19,9 @@ use crate::cmd::Context;
 use crate::cmd::seal as seals;
 use crate::failure::Failure;
 
-/// A seal of a directory, opened and trusted, and where that directory is.
+/// A seal of a directory, opened and trusted.
 pub(super) struct Bound {
-    pub(super) seal: Seal,
-    pub(super) directory: PathBuf,
+    seal: Seal,
     file: PathBuf,
 }
 
@@ -35,13 +34,8 @@ pub(super) struct Differences {
 }
 
 impl Bound {
-    /// Opens the seal `file`; `program` stands in the directory that it seals, which is found by its entries.
-    pub(super) fn open(
-        file: &Path,
-        program: &Path,
-        directory: Option<&Path>,
-        context: &Context,
-    ) -> Result<Self, Failure> {
+    /// Opens the seal `file`.
+    pub(super) fn open(file: &Path, context: &Context) -> Result<Self, Failure> {
         let ring = seals::keyring(context);
         let source = seals::Source { file, trust: &[] };
         let (seal, _) = seals::open(&seals::read(file)?, source, ring.as_ref())?;
@@ -54,29 +48,30 @@ impl Bound {
                 Failure::input(anyhow::anyhow!(what)).hint("seal the folder: `custody seal create DIR -o F`")
             );
         }
-        let directory = match directory {
-            Some(directory) => directory.to_owned(),
-            None => containing(&seal, program).ok_or_else(|| {
-                let what = format!("`{}` is not among what `{}` seals", program.display(), file.display());
-                Failure::input(anyhow::anyhow!(what))
-                    .hint("name the folder, or seal it anew with this file in it")
-            })?,
-        };
-        Ok(Self { seal, directory, file: file.to_owned() })
+        Ok(Self { seal, file: file.to_owned() })
+    }
+
+    /// The directory that it seals, found as the folder above `program` in which the seal has it.
+    pub(super) fn directory_of(&self, program: &Path) -> Result<PathBuf, Failure> {
+        containing(&self.seal, program).ok_or_else(|| {
+            let what = format!("`{}` is not among what `{}` seals", program.display(), self.name());
+            Failure::input(anyhow::anyhow!(what))
+                .hint("name the folder, or seal it anew with this file in it")
+        })
     }
 
     /// Holds the directory against the seal.
-    pub(super) fn compare(&self, context: &Context) -> Result<Differences, Failure> {
+    pub(super) fn compare(&self, directory: &Path, context: &Context) -> Result<Differences, Failure> {
         let options = Options::for_comparison(&self.seal, Limits::default());
-        let found = seals::collect(&self.directory, &options, context)?;
-        if found.observation.broken.is_some() || !self.directory.is_dir() {
-            return Err(Failure::input(anyhow::anyhow!("`{}` is no directory", self.directory.display())));
+        let found = seals::collect(directory, &options, context)?;
+        if found.observation.broken.is_some() || !directory.is_dir() {
+            return Err(Failure::input(anyhow::anyhow!("`{}` is no directory", directory.display())));
         }
         let comparison = Comparison::of(&self.seal, &found.observation);
         let mut out = Differences { images: Vec::new(), others: Vec::new() };
         for change in &comparison.changed {
             let path = change.path.to_string();
-            let image = is_image(&self.directory.join(&path));
+            let image = is_image(&directory.join(&path));
             if image { out.images.push(path) } else { out.others.push(path) }
         }
         out.others.extend(comparison.added.iter().cloned());
@@ -85,34 +80,35 @@ impl Bound {
     }
 
     /// The roots, computed from the files as they are.
-    pub(super) fn roots(&self) -> Result<SealRoots, Failure> {
-        let entries = self.seal.tree().entries().iter().map(|entry| self.entry(entry));
+    pub(super) fn roots(&self, directory: &Path) -> Result<SealRoots, Failure> {
+        let entries = self.seal.tree().entries().iter().map(|entry| bound_entry(directory, entry));
         let tree = Tree::new(entries.collect::<Result<_, _>>()?).map_err(Failure::input)?;
         let roots = tree.roots();
         Ok(SealRoots { sha256: roots.sha256, sm3: roots.sm3 })
-    }
-
-    fn entry(&self, entry: &Entry) -> Result<Entry, Failure> {
-        let path = self.directory.join(entry.path.as_str());
-        if entry.kind != EntryKind::File || !is_image(&path) {
-            return Ok(entry.clone());
-        }
-        let failed = |e| super::failure(e, &path);
-        let mut file = File::open(&path).map_err(|e| {
-            Failure::environment(anyhow::Error::from(e).context(format!("cannot read `{}`", path.display())))
-        })?;
-        let image = Image::read(&mut file).map_err(failed)?;
-        let wanted = Wanted { digests: vec![Digest::Sha256, Digest::Sm3], pages: Vec::new() };
-        let found = pass::digest(&mut file, &image, &wanted).map_err(failed)?;
-        let digest = |digest| found.digest(digest).and_then(|value| value.try_into().ok()).unwrap_or([0; 32]);
-        let digest = DualDigest { sha256: digest(Digest::Sha256), sm3: digest(Digest::Sm3) };
-        Ok(Entry::file(entry.path.clone(), entry.mode, image.content_end() + found.padding, digest))
     }
 
     /// The seal's file, for messages.
     pub(super) fn name(&self) -> String {
         self.file.display().to_string()
     }
+}
+
+/// The entry as the roots have it.
+fn bound_entry(directory: &Path, entry: &Entry) -> Result<Entry, Failure> {
+    let path = directory.join(entry.path.as_str());
+    if entry.kind != EntryKind::File || !is_image(&path) {
+        return Ok(entry.clone());
+    }
+    let failed = |e| super::failure(e, &path);
+    let mut file = File::open(&path).map_err(|e| {
+        Failure::environment(anyhow::Error::from(e).context(format!("cannot read `{}`", path.display())))
+    })?;
+    let image = Image::read(&mut file).map_err(failed)?;
+    let wanted = Wanted { digests: vec![Digest::Sha256, Digest::Sm3], pages: Vec::new() };
+    let found = pass::digest(&mut file, &image, &wanted).map_err(failed)?;
+    let digest = |digest| found.digest(digest).and_then(|value| value.try_into().ok()).unwrap_or([0; 32]);
+    let digest = DualDigest { sha256: digest(Digest::Sha256), sm3: digest(Digest::Sm3) };
+    Ok(Entry::file(entry.path.clone(), entry.mode, image.content_end() + found.padding, digest))
 }
 
 /// The folder above `program` in which the seal has it.

@@ -1,8 +1,10 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
+mod batch;
 mod bound;
 mod credential;
 mod csr;
+mod direct;
 mod prompt;
 mod replace;
 mod sign;

@@ -80,13 +80,17 @@ struct TreeFound {
 impl TreeFound {
     fn of(args: &VerifyArgs, report: &Report, context: &Context) -> Result<Option<Self>, Failure> {
         let Some(seal) = &args.seal else { return Ok(None) };
-        let bound = Bound::open(seal, &args.file, args.tree.as_deref(), context)?;
-        let differences = bound.compare(context)?;
+        let bound = Bound::open(seal, context)?;
+        let directory = match &args.tree {
+            Some(tree) => tree.clone(),
+            None => bound.directory_of(&args.file)?,
+        };
+        let differences = bound.compare(&directory, context)?;
         // A file that is gone cannot be hashed, and the comparison has named it.
-        let roots = if differences.others.is_empty() { Some(bound.roots()?) } else { None };
+        let roots = if differences.others.is_empty() { Some(bound.roots(&directory)?) } else { None };
         let good = report.signatures.iter().filter(|signature| signature.holds());
         Ok(Some(Self {
-            directory: bound.directory.display().to_string(),
+            directory: directory.display().to_string(),
             seal: bound.name(),
             bound: roots.is_some() && good.into_iter().any(|signature| signature.seal == roots),
             differ: differences.others,
