@@ -13,6 +13,7 @@ use crate::entry::{Entry, EntryKind, digest_text};
 use crate::error::SealError;
 use crate::exclude::Exclude;
 use crate::path::escape;
+use crate::program::{self, Program};
 use crate::tree::{ALGORITHM, Tree};
 
 /// `_type` of the statement (in-toto attestation framework, "Statement layer v1").
@@ -40,6 +41,7 @@ pub struct Seal {
     subject: Subject,
     exclude: Exclude,
     tree: Tree,
+    programs: Vec<Program>,
 }
 
 /// What was sealed.
@@ -85,7 +87,8 @@ impl Seal {
     /// # Errors
     /// When subject and tree contradict each other.
     pub fn new(name: &str, subject: Subject, tree: Tree) -> Result<Self, SealError> {
-        let seal = Self { name: name.to_owned(), subject, exclude: Exclude::default(), tree };
+        let (name, exclude, programs) = (name.to_owned(), Exclude::default(), Vec::new());
+        let seal = Self { name, subject, exclude, tree, programs };
         seal.check()?;
         Ok(seal)
     }
@@ -96,6 +99,16 @@ impl Seal {
     /// When an entry is among what the patterns leave out, or the subject is no directory.
     pub fn excluding(mut self, exclude: Exclude) -> Result<Self, SealError> {
         self.exclude = exclude;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes what Authenticode signs of the Windows programs among the entries, sorted by path.
+    ///
+    /// # Errors
+    /// When one of them is no file of the tree, or they are not sorted.
+    pub fn with_programs(mut self, programs: Vec<Program>) -> Result<Self, SealError> {
+        self.programs = programs;
         self.check()?;
         Ok(self)
     }
@@ -118,6 +131,12 @@ impl Seal {
         &self.exclude
     }
 
+    /// What Authenticode signs of the Windows programs among the entries, where the sealer noted it.
+    #[must_use]
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
     /// The entries and roots.
     #[must_use]
     pub fn tree(&self) -> &Tree {
@@ -136,6 +155,7 @@ impl Seal {
 
     fn check(&self) -> Result<(), SealError> {
         self.exclude.check()?;
+        program::check(&self.programs, &self.tree)?;
         match &self.subject {
             Subject::Directory => self.check_exclude(),
             _ if !self.exclude.is_empty() => Err(SealError::Malformed("only a directory leaves paths out")),
@@ -314,6 +334,8 @@ struct WirePredicate<'a> {
     #[serde(default, skip_serializing_if = "Exclude::is_empty")]
     exclude: Exclude,
     entries: std::borrow::Cow<'a, [Entry]>,
+    #[serde(default, skip_serializing_if = "<[Program]>::is_empty")]
+    programs: std::borrow::Cow<'a, [Program]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -353,6 +375,7 @@ impl<'a> Wire<'a> {
                 container,
                 exclude: seal.exclude.clone(),
                 entries: seal.tree.entries().into(),
+                programs: seal.programs.as_slice().into(),
             },
         }
     }
@@ -377,7 +400,9 @@ impl<'a> Wire<'a> {
                 return Err(SealError::Malformed("a container needs the digests of its bytes"));
             }
         };
-        let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, tree };
+        let programs = self.predicate.programs.into_owned();
+        let exclude = self.predicate.exclude;
+        let seal = Seal { name: subject.name, subject: kind, exclude, tree, programs };
         seal.check()?;
         match seal.digest() == digest {
             true => Ok(seal),

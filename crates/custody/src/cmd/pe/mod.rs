@@ -14,6 +14,11 @@ mod trust;
 mod tsa;
 mod verify;
 
+pub(super) use bound::{Bound, Observed};
+pub(super) use text::Facts;
+pub(super) use trust::TrustArgs;
+pub(super) use verify::examine;
+
 use std::path::Path;
 
 use authenticode::AuthenticodeError;

@@ -141,7 +141,7 @@ impl<'a> Roots<'a> {
 
     fn of_all(mut self, context: &Context) -> Result<Vec<Option<SealRoots>>, Failure> {
         let Some(seal) = &self.args.seal else { return Ok(vec![None; self.args.files.len()]) };
-        let bound = Bound::open(seal, context)?;
+        let bound = Bound::open(seal, &[], context)?;
         self.args.files.iter().map(|file| self.of(file, &bound, context).map(Some)).collect()
     }
 
@@ -152,13 +152,14 @@ impl<'a> Roots<'a> {
         if let Some((_, roots)) = self.known.iter().find(|(known, _)| *known == directory) {
             return Ok(*roots);
         }
-        if let Some(other) = bound.compare(&directory, context)?.others.first() {
+        let observed = bound.observe(&directory, context)?;
+        if let Some(other) = observed.others().first() {
             let what =
                 format!("`{}` is not what `{}` seals: {other} differs", directory.display(), bound.name());
             return Err(Failure::finding(anyhow::anyhow!(what))
                 .hint("put back what was sealed, or seal it anew with `custody seal create`"));
         }
-        let roots = bound.roots(&directory)?;
+        let roots = observed.roots(bound)?;
         self.known.push((directory, roots));
         Ok(roots)
     }
