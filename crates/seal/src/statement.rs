@@ -13,6 +13,7 @@ use crate::entry::{Entry, EntryKind, digest_text};
 use crate::error::SealError;
 use crate::exclude::Exclude;
 use crate::path::escape;
+use crate::program::{self, Program};
 use crate::tree::{ALGORITHM, Tree};
 
 /// `_type` of the statement (in-toto attestation framework, "Statement layer v1").
@@ -41,6 +42,7 @@ pub struct Seal {
     exclude: Exclude,
     nested: bool,
     tree: Tree,
+    programs: Vec<Program>,
 }
 
 /// What was sealed.
@@ -86,7 +88,8 @@ impl Seal {
     /// # Errors
     /// When subject and tree contradict each other.
     pub fn new(name: &str, subject: Subject, tree: Tree) -> Result<Self, SealError> {
-        let seal = Self { name: name.to_owned(), subject, exclude: Exclude::default(), nested: false, tree };
+        let (name, exclude, programs) = (name.to_owned(), Exclude::default(), Vec::new());
+        let seal = Self { name, subject, exclude, nested: false, tree, programs };
         seal.check()?;
         Ok(seal)
     }
@@ -107,6 +110,16 @@ impl Seal {
     /// When the subject is a single file.
     pub fn nesting(mut self) -> Result<Self, SealError> {
         self.nested = true;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes what Authenticode signs of the Windows programs among the entries, sorted by path.
+    ///
+    /// # Errors
+    /// When one of them is no file of the tree, or they are not sorted.
+    pub fn with_programs(mut self, programs: Vec<Program>) -> Result<Self, SealError> {
+        self.programs = programs;
         self.check()?;
         Ok(self)
     }
@@ -135,6 +148,12 @@ impl Seal {
         self.nested
     }
 
+    /// What Authenticode signs of the Windows programs among the entries, where the sealer noted it.
+    #[must_use]
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
     /// The entries and roots.
     #[must_use]
     pub fn tree(&self) -> &Tree {
@@ -153,6 +172,7 @@ impl Seal {
 
     fn check(&self) -> Result<(), SealError> {
         self.exclude.check()?;
+        program::check(&self.programs, &self.tree)?;
         match &self.subject {
             Subject::Directory => self.check_exclude(),
             _ if !self.exclude.is_empty() => Err(SealError::Malformed("only a directory leaves paths out")),
@@ -361,6 +381,8 @@ struct WirePredicate<'a> {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     nested: bool,
     entries: std::borrow::Cow<'a, [Entry]>,
+    #[serde(default, skip_serializing_if = "<[Program]>::is_empty")]
+    programs: std::borrow::Cow<'a, [Program]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -401,6 +423,7 @@ impl<'a> Wire<'a> {
                 exclude: seal.exclude.clone(),
                 nested: seal.nested,
                 entries: seal.tree.entries().into(),
+                programs: seal.programs.as_slice().into(),
             },
         }
     }
@@ -425,8 +448,9 @@ impl<'a> Wire<'a> {
                 return Err(SealError::Malformed("a container needs the digests of its bytes"));
             }
         };
-        let nested = self.predicate.nested;
-        let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, nested, tree };
+        let (nested, exclude) = (self.predicate.nested, self.predicate.exclude);
+        let programs = self.predicate.programs.into_owned();
+        let seal = Seal { name: subject.name, subject: kind, exclude, nested, tree, programs };
         seal.check()?;
         match seal.digest() == digest {
             true => Ok(seal),

@@ -42,7 +42,8 @@ enum Verb {
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
                       $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
                       $ custody seal create release.zip -o inside.seal.json --nested\n  \
-                      $ custody seal create bin -o two.seal.json --key default --key release-2026")]
+                      $ custody seal create bin -o two.seal.json --key default --key release-2026\n  \
+                      $ custody seal create dist -o dist.seal.json --authenticode")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
     #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
@@ -119,6 +120,13 @@ pub(crate) fn collect(
         let failure = unreadable(error, path);
         if as_file { failure.hint(AS_FILE) } else { failure }
     })
+}
+
+/// What was found of Windows programs, as a seal lists it.
+pub(super) fn programs(images: Vec<evidence::Image>) -> Vec<seal::Program> {
+    let program =
+        |image: evidence::Image| seal::Program { path: image.path, size: image.size, digest: image.digest };
+    images.into_iter().map(program).collect()
 }
 
 pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
