@@ -1,5 +1,7 @@
 //! Small executables made by hand, for what no toolchain at hand writes any more, and as seeds for fuzzing.
 
+use crate::layout::Places;
+
 /// Where the only segment is loaded.
 pub(crate) const BASE: u64 = 0x40_0000;
 /// Where its content starts in the file: behind the ELF header and one program header.
@@ -95,14 +97,52 @@ pub(crate) fn split_program(magic: u32) -> Vec<u8> {
     content.0.extend(record(0x100, 8, 7));
     let map = content.align(8);
     content.words(&[0, 0x100, FIRST, 0x100, 0x200, SECOND]);
-    // Module data: the header, five slices, the table of entries, then addresses; then the map of the parts.
-    let mut module = vec![table];
-    for offset in offsets {
-        module.extend([table + offset, 1, 1]);
-    }
-    module.extend([0, 3, 3, 0, FIRST, SECOND + 0x100, FIRST, SECOND + 0x100]);
-    module.resize(41, 0);
-    module.extend([map, 2, 2]);
-    content.words(&module);
+    let types = type_data(&mut content);
+    let end = content.align(8);
+    content.words(&module_data(table, offsets, (FIRST, SECOND + 0x100), map, (types, end)));
     elf(&content.0)
+}
+
+/// Module data as Go 1.27 lays it out.
+fn module_data(table: u64, parts: [u64; 5], text: (u64, u64), map: u64, types: (u64, u64)) -> Vec<u64> {
+    let places = Places::of(27);
+    let mut words = vec![0; usize::try_from(places.words()).expect("a few dozen")];
+    let mut put = |name: &str, values: &[u64]| {
+        let start = places.place(name).and_then(|place| usize::try_from(place).ok()).expect("a field");
+        words[start..start + values.len()].copy_from_slice(values);
+    };
+    put("pcHeader", &[table]);
+    for (name, offset) in ["funcnametab", "cutab", "filetab", "pctab", "pclntable"].into_iter().zip(parts) {
+        put(name, &[table + offset, 1, 1]);
+    }
+    put("ftab", &[0, 3, 3]);
+    for (name, value) in [("minpc", text.0), ("maxpc", text.1), ("text", text.0), ("etext", text.1)] {
+        put(name, &[value]);
+    }
+    for (name, value) in [("types", types.0), ("etypes", types.1), ("rodata", types.0), ("gofunc", types.0)] {
+        put(name, &[value]);
+    }
+    put("itaboffset", &[types.1 - types.0]);
+    put("epclntab", &[map]);
+    put("textsectmap", &[map, 2, 2]);
+    put("hasmain", &[1]);
+    words
+}
+
+/// Two types, `int` and `main.T` with one field of it; gives where type data starts.
+fn type_data(content: &mut Content) -> u64 {
+    let start = content.align(8);
+    content.words(&[0]);
+    content.0.extend(b"\x00\x03int\x01\x06main.T\x01\x01N"); // at 8, 13, 21
+    let integer = content.align(8);
+    let common = |kind: u64, name: u64, hash: u64| {
+        let flags = hash | 4 << 32 | 8 << 40 | 8 << 48 | kind << 56; // named; aligned to 8 twice
+        [8, 0, flags, 0, 0, name]
+    };
+    content.words(&common(2, 8, 1));
+    let fields = integer + 2 * 48 + 32;
+    content.words(&common(25, 13, 2));
+    content.words(&[0, fields, 1, 1]);
+    content.words(&[start + 21, integer, 0]);
+    start
 }

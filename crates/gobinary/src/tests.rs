@@ -59,8 +59,21 @@ fn code_in_several_parts_is_placed_by_the_map() {
 }
 
 #[test]
+fn types_are_read_without_symbols() {
+    let file = split_program(NEWEST);
+    let binary = Binary::parse(&file).unwrap();
+    assert_eq!(binary.module_data().unwrap().layout, "1.27");
+    let types = binary.types().unwrap();
+    let told = types.all().iter().map(|t| (t.name.as_str(), t.size, t.hash, t.fields.len()));
+    assert_eq!(told.collect::<Vec<_>>(), [("int", 8, 1, 0), ("main.T", 8, 2, 1)]);
+    let field = &types.named("main.T").unwrap().fields[0];
+    assert_eq!((field.name.as_str(), field.offset, field.descriptor), ("N", 0, types.all()[0].address));
+    assert!(types.itabs().is_empty());
+}
+
+#[test]
 fn tables_of_old_releases_are_refused_by_name() {
-    for (magic, told) in [(0xffff_fffa_u32, "1.16 or 1.17"), (0xffff_fffb, "1.2 to 1.15")] {
+    for (magic, told) in [(0xffff_fffb_u32, "1.2 to 1.15")] {
         let file = split_program(magic);
         let binary = Binary::parse(&file).unwrap();
         assert!(matches!(binary.functions(), Err(Error::OldFunctionTable { release }) if release == told));
