@@ -6,6 +6,7 @@
 
 mod append;
 mod evidence;
+mod inspect;
 mod measure;
 mod pe;
 mod redact;
@@ -39,6 +40,7 @@ fn main() -> Result<()> {
         ("seal", seal::run),
         ("evidence", evidence::run),
         ("append", append::run),
+        ("inspect", inspect::run),
         ("pe", pe::run),
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

@@ -48,6 +48,15 @@ pub enum Error {
         /// The field of `runtime.moduledata`.
         what: &'static str,
     },
+    /// There is no debug data.
+    #[error("no debug data (DWARF) in the file")]
+    NoDebugData,
+    /// The debug data cannot be read.
+    #[error("damaged debug data: {what}")]
+    DebugData {
+        /// How.
+        what: &'static str,
+    },
     /// The type data contradicts itself.
     #[error("damaged type data: {what}")]
     TypeData {

@@ -44,7 +44,7 @@ impl Binary<'_> {
             _ => return None,
         };
         let mut found = Gadgets::default();
-        for code in self.code() {
+        for code in self.executable() {
             found.code += code.len() as u64;
             for end in memchr::memchr2_iter(0xc3, 0xc2, code) {
                 let (places, ends) = before(code, end, bits);
@@ -56,17 +56,16 @@ impl Binary<'_> {
     }
 
     /// The sections of code; without sections the executable regions.
-    fn code(&self) -> Vec<&[u8]> {
+    fn executable(&self) -> Vec<&[u8]> {
         let image = &self.image;
-        let executable = |address: u64| {
+        let runs = |address: u64| {
             let mut regions = image.regions.iter().filter(|r| r.executable);
             regions.any(|r| address.checked_sub(r.address).is_some_and(|at| at < r.file.len() as u64))
         };
         let regions = || image.regions.iter().filter(|r| r.executable).map(|r| image.content(r)).collect();
         // An ELF segment of code holds headers too, which nobody calls code.
         let named = [".text", ".plt", ".plt.got", ".plt.sec", ".init", ".fini", ".stubs"];
-        let sections =
-            image.sections.iter().filter(|s| named.contains(&s.name.as_str()) && executable(s.address));
+        let sections = image.sections.iter().filter(|s| named.contains(&s.name.as_str()) && runs(s.address));
         let sections: Vec<&[u8]> = sections.map(|section| image.held(section)).collect();
         if sections.is_empty() { regions() } else { sections }
     }

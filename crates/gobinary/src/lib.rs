@@ -22,9 +22,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod abi;
+mod attach;
 mod buildinfo;
 mod bytes;
 mod compare;
+pub mod debug;
 mod detail;
 mod elf;
 mod error;
@@ -43,14 +46,16 @@ mod moduledata;
 mod pclntab;
 mod pe;
 mod record;
+mod relocations;
+pub mod sparse;
 mod symbols;
-#[cfg(test)]
 mod synthetic;
 #[cfg(test)]
 mod tests;
 mod types;
 mod values;
 
+pub use attach::{AttachKind, AttachPoint};
 pub use compare::{Change, Comparison, FunctionChanges, Measure, SectionChange, compare};
 pub use detail::{Detail, Details, Frame, Inlined, SourceSpan};
 pub use error::Error;
@@ -67,6 +72,7 @@ pub use record::{
     FUNCDATA_LOCAL_MAPS, FUNCDATA_OPEN_CODED_DEFERS, FUNCDATA_STACK_OBJECTS, FUNCDATA_WRAPPED,
     PCDATA_ARGUMENTS_LIVE, PCDATA_INLINE_INDEX, PCDATA_STACK_MAP_INDEX, PCDATA_UNSAFE_POINT, Table,
 };
+pub use relocations::Addresses;
 pub use symbols::{Symbol, SymbolKind};
 pub use types::{Itab, ItabMethod, Type, TypeField, TypeKind, TypeMethod, Types};
 pub use values::{Span, Values};

@@ -25,7 +25,7 @@ fn sections(binary: &Path) -> Option<Vec<(String, u64)>> {
     let text = String::from_utf8(output.stdout).unwrap();
     let rows = text.lines().filter_map(|line| line.split_once(']')).filter(|row| row.0.contains('['));
     let fields = rows.map(|row| row.1.split_whitespace().collect::<Vec<_>>());
-    let held = fields.filter(|f| f.len() > 5 && f[1] != "NULL");
+    let held = fields.filter(|f| f.len() > 5 && !matches!(f[0], "NULL" | "Name"));
     let size = |f: &[&str]| if f[1] == "NOBITS" { 0 } else { u64::from_str_radix(f[4], 16).unwrap() };
     Some(held.map(|f| (f[0].to_owned(), size(&f))).collect())
 }

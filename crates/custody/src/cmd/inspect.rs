@@ -4,18 +4,19 @@ mod compare;
 mod lists;
 mod text;
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use gobinary::hardening::{Assessment, Status, assess};
+use gobinary::sparse::Need;
 use gobinary::{Binary, Error, Inspection};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-/// Larger files are refused: the whole file is held in memory.
+/// Larger files are refused.
 const LARGEST: u64 = 2 << 30;
 
 /// Arguments of `custody inspect`.
@@ -58,7 +59,8 @@ struct Document<'a> {
 }
 
 pub(crate) fn run(args: &Args, output: Output) -> Outcome {
-    let bytes = read(&args.binary)?;
+    let need = if args.compare.is_some() { Need::Everything } else { args.list.need() };
+    let bytes = read(&args.binary, need)?;
     let failure = |error| failure(&args.binary, error);
     let binary = Binary::parse(&bytes).map_err(failure)?;
     if let Some(other) = &args.compare {
@@ -75,7 +77,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     gate(&args.binary, &assessment, args.min_score)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path, need: Need) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: std::io::Error| {
         let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let error = anyhow::Error::from(error).context(format!("cannot read {}", path.display()));
@@ -84,13 +86,23 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         }
         Failure::input(error).hint("name an executable file")
     };
-    let file = crate::given::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    // One byte more than is allowed tells a file that grows, or a device, from one that fits.
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LARGEST)).unwrap_or(0));
+    let mut file = crate::given::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    let too_large = || Failure::input(anyhow!("{} is larger than 2 GiB", path.display()));
+    if about.is_file() {
+        let size =
+            usize::try_from(about.len()).ok().filter(|_| about.len() <= LARGEST).ok_or_else(too_large)?;
+        let fetch = |range: std::ops::Range<usize>, into: &mut [u8]| {
+            file.seek(SeekFrom::Start(range.start as u64))?;
+            file.read_exact(into)
+        };
+        return gobinary::sparse::read(size, need, fetch).map_err(unreadable);
+    }
+    // One byte more than is allowed tells a device without an end.
+    let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Failure::input(anyhow!("{} is larger than 2 GiB", path.display())));
+        return Err(too_large());
     }
     Ok(bytes)
 }

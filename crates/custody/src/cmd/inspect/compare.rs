@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use gobinary::sparse::Need;
 use gobinary::{Binary, Change, Comparison, FunctionChanges};
 
 use super::text::{grouped, printable};
@@ -13,7 +14,7 @@ use crate::output::Output;
 const WIDTH: usize = 60;
 
 pub(super) fn run(a: (&Path, &Binary<'_>), other: &Path, output: Output) -> Outcome {
-    let bytes = super::read(other)?;
+    let bytes = super::read(other, Need::Everything)?;
     let b = Binary::parse(&bytes).map_err(|error| super::failure(other, error))?;
     let found = gobinary::compare(a.1, &b);
     output.show(&found, |found| text(a.0, other, found))

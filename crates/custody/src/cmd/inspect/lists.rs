@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gobinary::sparse::Need;
 use gobinary::{
     Binary, Binding, Detail, Error, Function, Imports, Itab, ModuleData, Symbol, SymbolKind, Type, Types,
 };
@@ -36,6 +37,11 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// What of the file the list is made from.
+    pub(super) fn need(&self) -> Need {
+        if self.symbols { Need::Symbols } else { Need::Facts }
+    }
+
     pub(super) fn any(&self) -> bool {
         self.functions || self.types || self.symbols || self.got || self.module_data
     }
