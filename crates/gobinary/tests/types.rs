@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use gobinary::{Binary, TypeKind};
+use gobinary::{Binary, ItabMethod, TypeKind};
 use support::{Go, Judge, Program, STRIPPED, STRIPPED_PIE, Variant};
 
 /// What the judge says: types by the offset of their descriptor, fields by structure.
@@ -141,8 +141,9 @@ fn a_type_is_told_in_full() {
         // Every itab's code is a function of that name; what the linker knows that nobody calls leads to one place.
         let unreachable = functions.iter().find(|f| f.name == "runtime.unreachableMethod").map(|f| f.entry);
         let methods: Vec<_> = types.itabs().iter().flat_map(|itab| &itab.methods).collect();
-        let (dead, alive): (Vec<_>, Vec<_>) =
-            methods.iter().filter(|m| m.entry != 0).partition(|m| Some(m.entry) == unreachable);
+        let called = methods.into_iter().filter(|m| m.entry != 0);
+        let (dead, alive): (Vec<&ItabMethod>, Vec<&ItabMethod>) =
+            called.partition(|m| Some(m.entry) == unreachable);
         let named = |entry, name: &str| by.get(&entry).is_some_and(|function| function.ends_with(name));
         let good = alive.iter().filter(|m| named(m.entry, &m.name)).count();
         let (all, dead) = (alive.len() + dead.len(), dead.len());
