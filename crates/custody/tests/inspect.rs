@@ -128,7 +128,7 @@ fn what_cannot_be_inspected_ends_with_two_and_a_hint() {
     std::fs::write(dir.path().join("cut"), b"\x7fELF\x02\x01\x01").unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_custody"), dir.path().join("rust")).unwrap();
     let cases = [
-        ("script", "not an ELF or PE executable (a script)"),
+        ("script", "not an ELF, PE or Mach-O executable (a script)"),
         ("empty", "an empty file"),
         ("cut", "damaged ELF headers"),
         ("rust", "not a Go executable"),

@@ -1,6 +1,6 @@
 //! Frames, inlined calls and module data against independent judges: the Go runtime's own tracebacks, the call frame
 //! information that readelf shows, the symbols that mark the fields of the module data.
-#![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it broke by panicking there")]
 
 mod support;
 

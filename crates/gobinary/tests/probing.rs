@@ -24,11 +24,14 @@ fn register(number: u16) -> String {
     }
 }
 
-/// Whether the compiler's word and ours agree; `None` where the compiler says nothing that can be compared.
-fn same(parameter: &Parameter, place: &Place) -> Option<bool> {
+/// Whether the compiler's word and ours agree; `None` where the compiler says nothing that can be compared. Of a
+/// parameter that is never used it says only where it would be kept: behind the `stack` bytes of arguments.
+fn same(parameter: &Parameter, place: &Place, stack: u64) -> Option<bool> {
     let told = &parameter.at_entry;
+    let spilled = |at| matches!(at, Where::Frame(offset) if offset >= i64::try_from(stack).unwrap());
     match place {
         _ if told.is_empty() || told.iter().any(|l| l.at == Where::Nowhere) => None,
+        Place::Registers(_) if told.iter().all(|location| spilled(location.at)) => None,
         Place::Stack(offset) => {
             let at = told.first().map(|location| location.at);
             Some(told.len() == 1 && at == Some(Where::Frame(i64::try_from(*offset).unwrap())))
@@ -70,7 +73,7 @@ fn arguments_are_where_the_compiler_says() {
             let assigned = registers.assign(&parameters, &results);
             let told = function.parameters.iter().filter(|p| !p.result);
             for (parameter, place) in told.zip(&assigned.parameters) {
-                match same(parameter, place) {
+                match same(parameter, place, assigned.stack) {
                     Some(true) => good += 1,
                     Some(false) => wrong.push(format!("{}: {parameter:?} is not {place:?}", function.name)),
                     None => {}
@@ -88,10 +91,8 @@ fn cheap_instructions_are_those_of_objdump() {
     let Some(go) = Go::any(test) else { return };
     let program = Program::new();
     let path = program.build(&go, support::PLAIN);
-    let text = go.prints(
-        program.path(),
-        &["tool", "objdump", "-s", "^(main|sort|strconv)\\.", path.to_str().unwrap()],
-    );
+    let text = go
+        .prints(program.path(), &["tool", "objdump", "-s", "^(main|runtime|fmt)\\.", path.to_str().unwrap()]);
     let rows = text.lines().map(|line| line.split('\t').filter(|f| !f.is_empty()).collect::<Vec<_>>());
     let rows = rows.filter(|fields| fields.len() >= 4).map(|fields| {
         let address = u64::from_str_radix(fields[1].trim_start_matches("0x"), 16).unwrap();
@@ -143,17 +144,26 @@ fn addresses_are_the_relative_relocations() {
         let judge: BTreeSet<_> = relative.map(|f| (hexadecimal(f[0]), hexadecimal(f[3]))).collect();
         let bytes = std::fs::read(&path).unwrap();
         let found = Binary::parse(&bytes).unwrap().addresses();
-        assert!(found.complete && judge.len() > 5000, "{}", go.version);
+        assert!(found.complete && judge.len() > 2000, "{}", go.version);
         assert!(found.places.iter().copied().eq(judge), "{}", go.version);
         let bytes = std::fs::read(program.build(&go, support::PLAIN)).unwrap();
         let found = Binary::parse(&bytes).unwrap().addresses();
         assert!(!found.complete && found.places.is_empty());
     }
     let Some(go) = Go::any(test) else { return };
-    let packed = Variant { name: "386", environment: &[("GOARCH", "386")], ..support::PIE };
-    let bytes = std::fs::read(program.build(&go, packed)).unwrap();
-    let found = Binary::parse(&bytes).unwrap().addresses();
-    assert!(found.complete && found.places.len() > 1000, "REL keeps its addends in place");
+    if support::has_gcc(test) {
+        let packed = Variant {
+            name: "packed",
+            flags: &["-buildmode=pie", "-ldflags=-linkmode=external -extldflags=-Wl,-z,pack-relative-relocs"],
+            ..support::CGO_PIE
+        };
+        let places = |variant| {
+            let bytes = std::fs::read(program.build(&go, variant)).unwrap();
+            Binary::parse(&bytes).unwrap().addresses().places.len()
+        };
+        let (plain, packed) = (places(support::CGO_PIE), places(packed));
+        assert!(plain.abs_diff(packed) * 50 < plain, "{plain} addresses, {packed} when they are packed");
+    }
     let bytes = std::fs::read(program.build(&go, support::WINDOWS)).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let found = binary.addresses();

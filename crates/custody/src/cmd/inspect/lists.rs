@@ -14,25 +14,25 @@ use crate::output::Output;
 
 /// Which list, if any.
 #[derive(clap::Args)]
-#[group(multiple = false)]
+#[group(skip)]
 pub(super) struct Args {
     /// List the functions of the runtime's table: address, size, name, source line
-    #[arg(long)]
+    #[arg(long, group = "list")]
     functions: bool,
     /// With --functions: frame, arguments, lines and inlined calls of each
     #[arg(long, requires = "functions")]
     detail: bool,
     /// List the runtime's types with their fields and methods, and which type implements which interface
-    #[arg(long)]
+    #[arg(long, group = "list")]
     types: bool,
     /// List the symbols of the file and of the loader's table
-    #[arg(long)]
+    #[arg(long, group = "list")]
     symbols: bool,
     /// List the slots through which code of libraries is called (GOT, PLT, IAT), and whether they can be redirected
-    #[arg(long)]
+    #[arg(long, group = "list")]
     got: bool,
     /// Show the runtime's module data: every field, where it stands and what the linker wrote there
-    #[arg(long)]
+    #[arg(long, group = "list")]
     module_data: bool,
 }
 
