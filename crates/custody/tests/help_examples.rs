@@ -25,6 +25,7 @@ const UNTIL_STOPPED: &[&str] = &[
     "custody audit tail --severity WARN --color always",
     "custody serve --listen 127.0.0.1:8481",
     "custody serve --listen 127.0.0.1:8482 --token-file home/serve.tokens",
+    "custody pe reputation listen --listen 127.0.0.1:8490 --secret-file webhook.secret",
     "custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments",
     "custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments",
     "custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments",
@@ -158,6 +159,10 @@ fn stage() -> Option<Home> {
         "pkcs12 -export -inkey code.key.pem -in code.pem -passout pass:secret -out code.p12",
     );
     stage.write("code.password", "secret\n");
+    stage.write("webhook.secret", "enough bytes for a secret\n");
+    let set = ["pe", "resource", "set", "app.exe", "-o", "ready.exe", "--default-manifest"];
+    stage.run(&[&set[..], &["--time", "2026-11-20T08:30:00Z"]].concat(), 0);
+    stage.run(&["pe", "sign", "ready.exe", "--key", "code.key.pem", "--cert", "code.pem"], 0);
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     stage.write("dist/app.exe", support::pe::program(1));
