@@ -15,6 +15,7 @@ const FIRST: &[&str] = &[
     "custody audit checkpoint -o january.checkpoint",
     "custody audit erase --subject customer:4712 --reason 'request of 2026-11-21' -o erasures",
     "custody seal create bin -o bin.seal.json",
+    "custody seal prove bin.seal.json payments -o payments.proof.json",
     "custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe",
 ];
 
@@ -44,6 +45,19 @@ const NOT_HERE: &[(&str, &str)] = &[
     (
         "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026' --algorithm p256",
         "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
+    (
+        "custody anchor submit bin.seal.json --tsa http://timestamp.example.com/ -o bin.anchor.json",
+        "nobody answers at these addresses; `tests/anchor.rs` has an authority of its own",
+    ),
+    (
+        "custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/",
+        "nobody answers at these addresses; `tests/rekor.rs` of `anchor` plays a log",
+    ),
+    ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
+    (
+        "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",
+        "there is no such proof; `tests/anchor.rs` makes one",
     ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),

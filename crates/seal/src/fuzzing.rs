@@ -1,6 +1,6 @@
 //! Oracles over outside bytes, shared by the fuzz targets and the tests that replay their corpora.
 
-use crate::{Comparison, Exclude, Observation, ObservedKind, Seal, Subject};
+use crate::{Comparison, EntryProof, Exclude, Observation, ObservedKind, Seal, Subject};
 
 /// A statement that is read is written again to one that reads the same, and holds against itself; an envelope
 /// that nobody trusted signed is never opened.
@@ -15,6 +15,19 @@ pub fn statement(data: &[u8]) {
     let found = observed(&seal);
     let comparison = Comparison::of(&seal, &found);
     assert!(comparison.holds(), "a seal does not hold against itself: {comparison:?}");
+}
+
+/// A proof that is read is written again to one that reads the same, and nobody's signature never holds.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn proof(data: &[u8]) {
+    let Ok(proof) = EntryProof::parse(data) else { return };
+    assert!(proof.verify(&[]).is_err(), "a proof held without a trusted signature");
+    let again = proof.to_json().expect("what was read is within the limits");
+    if again.len() <= crate::MAX_PROOF {
+        assert_eq!(EntryProof::parse(&again).expect("what was written is read"), proof);
+    }
 }
 
 /// A pattern, a zero byte and a path: the matcher says what the plain definition says.

@@ -3,6 +3,7 @@
 //! Both verbs end in [`concluded`], the one place where what happened leaves as a fact.
 
 mod create;
+mod prove;
 mod report;
 mod sign;
 mod signers;
@@ -45,13 +46,17 @@ enum Verb {
     /// Add a signature to a seal that somebody who is trusted has signed
     #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
     Sign(sign::SignArgs),
+    /// Prove one file of what was sealed, so that it can be handed over and checked alone
+    #[command(after_help = prove::HELP)]
+    Prove(prove::ProveArgs),
     /// Say whether an artefact is still what was sealed, and name what is not
     #[command(
         after_help = "Exit code 0: nothing differs; 1: something does, or nobody trusted signed; 2: the seal or the\n\
                       artefact cannot be understood.\n\n\
                       Examples:\n  $ custody seal verify bin --seal bin.seal.json\n  \
                       $ custody seal verify release.zip --seal release.seal.json --trust build.pub.pem --json\n  \
-                      $ custody seal verify bin --seal two.seal.json --trust two-of-us.toml"
+                      $ custody seal verify bin --seal two.seal.json --trust two-of-us.toml\n  \
+                      $ custody seal verify bin/payments --proof payments.proof.json"
     )]
     Verify(verify::VerifyArgs),
 }
@@ -81,6 +86,7 @@ pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
     match args.verb {
         Verb::Create(args) => create::run(&args, context),
         Verb::Sign(args) => sign::run(&args, context),
+        Verb::Prove(args) => prove::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct SignerArgs {
 }
 
 impl SignerArgs {
+    /// Whether a key was named.
+    pub(super) fn named(&self) -> bool {
+        !self.key.is_empty() || !self.key_file.is_empty()
+    }
+
     /// The keys, each once, those of the home first.
     pub(super) fn open(&self, context: &Context) -> Result<Vec<Box<dyn Signer>>, Failure> {
         let mut signers: Vec<Box<dyn Signer>> = Vec::new();
