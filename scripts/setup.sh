@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a Debian machine ready to build, demonstrate and test Custody: system packages, a Go toolchain, and the
 # two portable Go releases that the tests seal. Idempotent; what is already there is left alone, so a second run
-# needs no network. Usage: scripts/setup.sh [demo|test]
+# needs no network. Usage: scripts/setup.sh [demo|test|peers]; `peers` adds what only `cargo xtask peers` asks for.
 set -eu
 
 purpose=${1:-test}
@@ -15,12 +15,14 @@ fail() { printf 'setup: error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 3; }
 # --- system packages: "command package" pairs; only what is missing is installed ---------------------------------
 wanted="gcc:gcc make:make git:git python3:python3 pip3:python3-pip"
 [ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2"
+[ "$purpose" != peers ] || wanted="$wanted wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64"
 missing=
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # gcc without the C library's headers cannot build the bundled C of two compressors.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+[ "$purpose" = demo ] || python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null 2>&1 || fail "missing:$missing" "install them with this system's package manager"
     [ "$(id -u)" = 0 ] || fail "missing:$missing" "as root: apt-get install --no-install-recommends$missing"
@@ -73,6 +75,26 @@ PY
     chmod 0755 "$part"/go/bin/* "$part"/go/pkg/tool/*/*
     mv "$part/go" "$rig/go"
     rmdir "$part"
+fi
+
+# --- judges of Authenticode signatures, for tests only ------------------------------------------------------------
+if [ "$purpose" != demo ] && [ ! -e "$rig/pe-judges/ready" ]; then
+    say "making the judges of Authenticode signatures in $rig/pe-judges"
+    { python3 -m venv "$rig/pe-judges" &&
+        "$rig/pe-judges/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+            --require-hashes -r "$here/scripts/pe-judges.txt" &&
+        : >"$rig/pe-judges/ready"; } || say "they cannot be fetched; their tests will be skipped"
+fi
+# WinVerifyTrust as wine has it: a prefix of its own, a program that asks, and what wine lacks to run Go programs.
+if [ "$purpose" = peers ] && [ ! -e "$rig/wine/ready" ]; then
+    say "making a wine prefix in $rig/wine"
+    mkdir -p "$rig/wine"
+    judges=$here/crates/custody/tests/judges
+    x86_64-w64-mingw32-gcc -municode -Os -s -o "$rig/wine/winverify.exe" "$judges/winverify.c" -lwintrust -lcrypt32
+    x86_64-w64-mingw32-gcc -shared -Os -s -o "$rig/wine/bcryptprimitives.dll" "$judges/processprng.c" -ladvapi32
+    env -u LD_LIBRARY_PATH WINEPREFIX="$rig/wine/prefix" WINEDEBUG=-all wine wineboot --init >/dev/null 2>&1 &&
+        cp "$rig/wine/bcryptprimitives.dll" "$rig/wine/prefix/drive_c/windows/system32/" &&
+        : >"$rig/wine/ready" || say "wine does not start here; its tests will be skipped"
 fi
 
 # --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------

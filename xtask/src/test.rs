@@ -45,6 +45,7 @@ pub(crate) fn soak() -> Result<()> {
 
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
+    step("what peers need", Command::new("sh").args(["scripts/setup.sh", "peers"]))?;
     otlp_exporter()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
     rig::apply(&mut command);

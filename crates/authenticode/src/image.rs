@@ -10,6 +10,8 @@ use crate::error::{AuthenticodeError, Result};
 /// Bytes from the start of the file in which the headers must lie. Linkers put them within the first page; the limit
 /// of the loader is higher, and no one gets near it.
 const MAX_HEADERS: u64 = 1 << 20;
+/// The usual headers come with the first read.
+pub(crate) const FIRST: u64 = 4096;
 /// The loader's limit since Windows Vista.
 const MAX_SECTIONS: u16 = 96;
 /// The certificate table is addressed by 32 bits, and so is the file.
@@ -94,18 +96,13 @@ impl Image {
     /// When it is no PE image, larger than 4 GiB, or its certificate table lies where it cannot.
     pub fn read(source: &mut (impl Read + Seek)) -> Result<Self> {
         let file_size = source.seek(SeekFrom::End(0)).map_err(AuthenticodeError::read)?;
-        if file_size > MAX_FILE {
-            return Err(bad("it is larger than 4 GiB, and the certificate table is addressed by 32 bits"));
-        }
+        check_size(file_size)?;
         source.seek(SeekFrom::Start(0)).map_err(AuthenticodeError::read)?;
         // The usual headers come with the first read; a far-away one with the second.
         let mut head = Vec::new();
-        source.take(4096).read_to_end(&mut head).map_err(AuthenticodeError::read)?;
-        let needed = Fields::new(&head).end()?;
+        source.take(FIRST).read_to_end(&mut head).map_err(AuthenticodeError::read)?;
+        let needed = Self::headers_end(&head)?;
         if needed > head.len() as u64 {
-            if needed > MAX_HEADERS {
-                return Err(bad("its headers end after the first megabyte"));
-            }
             source
                 .take(needed - head.len() as u64)
                 .read_to_end(&mut head)
@@ -114,7 +111,18 @@ impl Image {
         Self::parse(&head, file_size)
     }
 
-    fn parse(head: &[u8], file_size: u64) -> Result<Self> {
+    /// How many of the first bytes [`Image::parse`] needs, by the first [`FIRST`] of them.
+    pub(crate) fn headers_end(first: &[u8]) -> Result<u64> {
+        let needed = Fields::new(first).end()?;
+        if needed > MAX_HEADERS {
+            return Err(bad("its headers end after the first megabyte"));
+        }
+        Ok(needed)
+    }
+
+    /// Reads the headers out of the first bytes of a file of `file_size`.
+    pub(crate) fn parse(head: &[u8], file_size: u64) -> Result<Self> {
+        check_size(file_size)?;
         let fields = Fields::new(head);
         let pe = fields.pe()?;
         let (file, optional) = (pe + 4, pe + 24);
@@ -190,6 +198,13 @@ impl Image {
         })?;
         let within = rva - section.virtual_address;
         (within < section.raw_size).then(|| u64::from(section.raw_at) + u64::from(within))
+    }
+}
+
+fn check_size(file_size: u64) -> Result<()> {
+    match file_size > MAX_FILE {
+        true => Err(bad("it is larger than 4 GiB, and the certificate table is addressed by 32 bits")),
+        false => Ok(()),
     }
 }
 

@@ -31,6 +31,7 @@ pub mod oid;
 pub mod pass;
 pub mod sign;
 pub mod table;
+pub mod tap;
 pub mod timestamp;
 pub mod verify;
 

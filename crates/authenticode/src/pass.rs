@@ -120,7 +120,7 @@ fn run(
     Ok(pass.finish(padding))
 }
 
-struct Pass {
+pub(crate) struct Pass {
     /// The fields left out, in the order of the file.
     fields: [Range<u64>; 2],
     hashers: Vec<(Digest, Hasher)>,
@@ -129,7 +129,7 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(image: &Image, wanted: &Wanted) -> Result<Self> {
+    pub(crate) fn new(image: &Image, wanted: &Wanted) -> Result<Self> {
         let mut digests = wanted.digests.clone();
         digests.dedup();
         let pages = wanted.pages.iter().map(|digest| Ok((*digest, Pages::new(image, *digest)?)));
@@ -144,19 +144,29 @@ impl Pass {
     /// Takes the bytes at `at`, and makes zeros of the two fields in them.
     fn update(&mut self, at: u64, bytes: &mut [u8]) {
         let end = at + bytes.len() as u64;
+        for field in self.fields.clone() {
+            let (start, stop) = (field.start.clamp(at, end), field.end.clamp(at, end));
+            bytes[index(start - at)..index(stop - at)].fill(0);
+        }
+        self.observe(at, bytes);
+    }
+
+    /// Takes the bytes at `at`; the two fields in them count for nothing.
+    pub(crate) fn observe(&mut self, at: u64, bytes: &[u8]) {
+        let end = at + bytes.len() as u64;
         let mut from = at;
         for field in self.fields.clone() {
             let (start, stop) = (field.start.clamp(from, end), field.end.clamp(from, end));
             if start < stop {
-                let before = &bytes[index(from - at)..index(start - at)];
-                self.take(from, before);
-                bytes[index(start - at)..index(stop - at)].fill(0);
+                self.take(from, &bytes[index(from - at)..index(start - at)]);
+                self.checksum.update(&bytes[index(from - at)..index(start - at)]);
+                self.checksum.update(&[0; 8][..index(stop - start)]);
                 from = stop;
             }
         }
         let rest = &bytes[index(from - at)..];
         self.take(from, rest);
-        self.checksum.update(bytes);
+        self.checksum.update(rest);
     }
 
     fn take(&mut self, at: u64, bytes: &[u8]) {
@@ -166,13 +176,13 @@ impl Pass {
         }
     }
 
-    fn content(&mut self, bytes: &[u8]) {
+    pub(crate) fn content(&mut self, bytes: &[u8]) {
         for (_, hasher) in &mut self.hashers {
             hasher.update(bytes);
         }
     }
 
-    fn finish(self, padding: u64) -> Found {
+    pub(crate) fn finish(self, padding: u64) -> Found {
         Found {
             digests: self.hashers.into_iter().map(|(digest, hasher)| (digest, hasher.finish())).collect(),
             pages: self.pages.into_iter().map(|(digest, pages)| (digest, pages.finish())).collect(),

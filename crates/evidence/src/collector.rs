@@ -8,8 +8,15 @@ use seal::{Container, Entry, EntryPath, Fault, Observation, ObservedKind, Place}
 
 use crate::budget::check_entries;
 use crate::error::EvidenceError;
+use crate::image::Image;
 use crate::options::{Limits, Options};
 use crate::unpack::Sink;
+
+/// Everything that a reader found.
+pub(crate) struct Found {
+    pub(crate) observation: Observation,
+    pub(crate) images: Vec<Image>,
+}
 
 pub(crate) struct Collector<'s> {
     sink: Option<&'s mut dyn Sink>,
@@ -18,14 +25,15 @@ pub(crate) struct Collector<'s> {
     entries: Vec<Entry>,
     places: Vec<Place>,
     faults: Vec<Fault>,
+    images: Vec<Image>,
     broken: Option<String>,
 }
 
 impl<'s> Collector<'s> {
     pub(crate) fn new(options: &Options) -> Self {
         let Options { limits, tolerant, .. } = *options;
-        let (entries, places, faults) = (Vec::new(), Vec::new(), Vec::new());
-        Self { sink: None, limits, tolerant, entries, places, faults, broken: None }
+        let (entries, places, faults, images) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { sink: None, limits, tolerant, entries, places, faults, images, broken: None }
     }
 
     /// Hands everything to `sink` too, as it is read.
@@ -102,13 +110,19 @@ impl<'s> Collector<'s> {
         self.places.push(Place { path: path.clone(), ranges: ranges.into_iter().collect() });
     }
 
+    pub(crate) fn image(&mut self, image: Option<Image>) {
+        self.images.extend(image);
+    }
+
     pub(crate) fn finish(
         self,
         kind: ObservedKind,
         digest: Option<DualDigest>,
         container: Option<Container>,
-    ) -> Observation {
-        let Self { entries, places, faults, broken, .. } = self;
-        Observation { kind, digest, entries, container, places, faults, broken }
+    ) -> Found {
+        let Self { entries, places, faults, mut images, broken, .. } = self;
+        images.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let observation = Observation { kind, digest, entries, container, places, faults, broken };
+        Found { observation, images }
     }
 }

@@ -4,10 +4,11 @@ use std::fs::{File, Metadata};
 use std::path::Path;
 
 use gm::DualDigest;
-use seal::{Container, Entry, EntryPath, Format, Observation, ObservedKind, escape};
+use seal::{Container, Entry, EntryPath, Format, ObservedKind, escape};
 
-use crate::collector::Collector;
+use crate::collector::{Collector, Found};
 use crate::error::EvidenceError;
+use crate::image::{Images, Watch};
 use crate::options::{Form, Options};
 use crate::source::{ReadAt, SizedFile};
 use crate::tape::Tape;
@@ -21,7 +22,7 @@ pub(crate) fn observe(
     path: &Path,
     options: &Options,
     progress: Progress<'_>,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     unchanged(path, |source, before| match format(source, options, path)? {
         Some(format) => {
             let collector = Collector::new(options);
@@ -37,7 +38,7 @@ pub(crate) fn observe_into(
     options: &Options,
     progress: Progress<'_>,
     sink: &mut dyn Sink,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     unchanged(path, |source, _| {
         let format =
             format(source, options, path)?.ok_or_else(|| EvidenceError::NoArchive { path: shown(path) })?;
@@ -49,8 +50,8 @@ pub(crate) fn observe_into(
 /// Opens a file, lets it be read, and makes sure that it is still the same afterwards.
 fn unchanged(
     path: &Path,
-    read: impl FnOnce(&SizedFile, &Metadata) -> Result<Observation, EvidenceError>,
-) -> Result<Observation, EvidenceError> {
+    read: impl FnOnce(&SizedFile, &Metadata) -> Result<Found, EvidenceError>,
+) -> Result<Found, EvidenceError> {
     let file = open(path)?;
     let before = file.metadata().map_err(|e| EvidenceError::read(path, e))?;
     if !before.is_file() {
@@ -90,7 +91,7 @@ pub(crate) fn observe_archive(
     options: &Options,
     progress: Progress<'_>,
     mut collector: Collector<'_>,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     if format == Format::Zip && !collector.has_sink() {
         return observe_zip(source, name, options, progress, collector);
     }
@@ -111,7 +112,7 @@ fn observe_zip(
     options: &Options,
     progress: Progress<'_>,
     mut collector: Collector<'_>,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     if options.entries_only {
         zip::walk(source, options, progress, &mut collector, || ())?;
         return Ok(observed(Format::Zip, None, collector));
@@ -123,7 +124,7 @@ fn observe_zip(
 }
 
 /// An archive of which only the entries count is observed as the directory that it would unpack to.
-fn observed(format: Format, whole: Option<(DualDigest, Container)>, collector: Collector<'_>) -> Observation {
+fn observed(format: Format, whole: Option<(DualDigest, Container)>, collector: Collector<'_>) -> Found {
     match whole {
         Some((digest, container)) => {
             collector.finish(ObservedKind::Archive(format), Some(digest), Some(container))
@@ -138,16 +139,22 @@ fn observe_plain(
     metadata: &Metadata,
     options: &Options,
     progress: Progress<'_>,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     let entry_path = entry_path(path, options)?;
     let shown = shown(path);
     // Blocks are of no use to a file, but the two threads are.
     let plain = Options { entries_only: false, sealed_container: None, ..options.clone() };
-    let whole = Tape::new(source, &shown, &plain, progress).finish(Format::Tar)?;
+    let mut tape = Tape::new(source, &shown, &plain, progress);
+    let mut watch = Watch::new(options.images, metadata.len());
+    if options.images != Images::Ignored {
+        tape.each(|piece| watch.see(piece))?;
+    }
+    let whole = tape.finish(Format::Tar)?;
     let (digest, size) = whole
         .map(|(digest, container)| (digest, container.size))
         .ok_or_else(|| EvidenceError::read(path, std::io::ErrorKind::UnexpectedEof.into()))?;
     let mut collector = Collector::new(options);
+    collector.image(watch.image(&entry_path));
     collector.entry(Entry::file(entry_path, mode(metadata), size, digest))?;
     Ok(collector.finish(ObservedKind::File, Some(digest), None))
 }

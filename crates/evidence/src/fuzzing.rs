@@ -2,7 +2,7 @@
 
 use seal::{Comparison, Container, Format, Observation};
 
-use crate::collector::Collector;
+use crate::collector::{Collector, Found};
 use crate::file::observe_archive;
 use crate::options::{Form, Limits, Options};
 
@@ -52,15 +52,19 @@ fn archive(data: &[u8], format: Format) {
     assert_eq!(found.digest, Some(gm::Dual::digest(data)), "a byte is not covered");
     let lenient = lenient.expect("a tolerant reader takes what a strict one takes");
     assert!(lenient.faults.is_empty() && lenient.broken.is_none(), "a tolerant reader finds more faults");
-    let evidence =
-        crate::Evidence { name: "a".into(), exclude: seal::Exclude::default(), observation: found };
+    let evidence = crate::Evidence {
+        name: "a".into(),
+        exclude: seal::Exclude::default(),
+        observation: found,
+        images: Vec::new(),
+    };
     let Ok(seal) = evidence.into_seal() else { return };
     let comparison = Comparison::of(&seal, &lenient);
     assert!(comparison.holds(), "an archive differs from its own seal: {comparison:?}");
 }
 
 fn observe(data: &[u8], format: Format, options: &Options) -> Option<Observation> {
-    let observation =
+    let Found { observation, .. } =
         observe_archive(&data, format, "fuzz", options, &|_, _| {}, Collector::new(options)).ok()?;
     let size = observation.container.as_ref().map(|c: &Container| c.size);
     assert_eq!(size, Some(data.len() as u64), "a byte was not read");

@@ -34,6 +34,7 @@ mod directory;
 mod engine;
 mod error;
 mod file;
+mod image;
 mod meter;
 pub mod modules;
 mod options;
@@ -49,10 +50,12 @@ pub mod fuzzing;
 
 use std::path::Path;
 
+use collector::Found;
 use gm::DualDigest;
 use seal::{Observation, ObservedKind, Seal, SealError, Subject, Tree};
 
 pub use error::{Blame, EvidenceError};
+pub use image::{Image, Images};
 pub use options::{Form, Limits, Options};
 pub use source::ReadAt;
 pub use unpack::unpack;
@@ -69,6 +72,8 @@ pub struct Evidence {
     pub exclude: seal::Exclude,
     /// Everything found.
     pub observation: Observation,
+    /// The Windows programs among the entries, sorted by path, where [`Options::images`] asks for them.
+    pub images: Vec<Image>,
 }
 
 /// Reads the artefact at `path`.
@@ -77,7 +82,7 @@ pub struct Evidence {
 /// When it cannot be read, breaks a rule of its format (unless [`Options::tolerant`]) or exceeds a limit.
 pub fn collect(path: &Path, options: &Options, progress: Progress<'_>) -> Result<Evidence, EvidenceError> {
     let metadata = std::fs::metadata(path).map_err(|e| EvidenceError::read(path, e))?;
-    let observation = if metadata.is_dir() {
+    let Found { observation, images } = if metadata.is_dir() {
         directory::observe(path, options, progress)?
     } else {
         file::observe(path, options, progress)?
@@ -86,7 +91,7 @@ pub fn collect(path: &Path, options: &Options, progress: Progress<'_>) -> Result
         ObservedKind::Directory => options.exclude.clone(),
         _ => seal::Exclude::default(),
     };
-    Ok(Evidence { name: file::name_of(path), exclude, observation })
+    Ok(Evidence { name: file::name_of(path), exclude, observation, images })
 }
 
 impl Evidence {

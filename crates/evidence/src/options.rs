@@ -2,6 +2,8 @@
 
 use seal::{Exclude, Format};
 
+use crate::image::Images;
+
 /// How much an artefact may hold. What exceeds a limit is refused with the limit's name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -49,6 +51,8 @@ pub struct Options {
     /// Whether only the entries of an archive count: its own bytes are then not hashed, and what it holds is observed
     /// like a directory. Hashing one stream of a gigabyte takes several times as long as all its entries.
     pub entries_only: bool,
+    /// What is wanted of Windows programs among the entries.
+    pub images: Images,
     /// Threads that hash; 0 is one for each processor, at most 4.
     pub threads: usize,
 }
@@ -65,7 +69,7 @@ impl Options {
             seal::Subject::File | seal::Subject::Directory => (Form::File, None),
         };
         let exclude = seal.exclude().clone();
-        Self { limits, form, exclude, tolerant: true, sealed_container, entries_only: false, threads: 0 }
+        Self { limits, form, exclude, tolerant: true, sealed_container, ..Self::default() }
     }
 
     /// The same for a comparison of entries alone: an archive stands for what it would unpack to.

@@ -59,6 +59,21 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
+    /// Reads the rest; `see` is shown it.
+    pub(crate) fn each(&mut self, mut see: impl FnMut(&[u8])) -> Result<(), EvidenceError> {
+        loop {
+            let name = self.name;
+            let failed = |source| EvidenceError::Read { path: name.to_owned(), source };
+            let ready = self.fill_buf().map_err(|e| EvidenceError::from_io(e, failed))?;
+            see(ready);
+            let count = ready.len();
+            if count == 0 {
+                return Ok(());
+            }
+            self.consume(count);
+        }
+    }
+
     /// Reads the rest and gives the digests, unless only entries count.
     pub(crate) fn finish(mut self, format: Format) -> Result<Option<(DualDigest, Container)>, EvidenceError> {
         self.skip_to(u64::MAX)?;

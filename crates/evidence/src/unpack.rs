@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use seal::{Entry, EntryKind, EntryPath, Tree};
 
+use crate::collector::Found;
 use crate::error::EvidenceError;
 use crate::options::Options;
 use crate::{Evidence, Progress, file};
@@ -41,14 +42,14 @@ pub fn unpack(
 ) -> Result<Evidence, EvidenceError> {
     let mut folder = Folder { root: root.to_owned(), current: None, links: Vec::new() };
     let options = Options { tolerant: false, ..options.clone() };
-    let observation = file::observe_into(path, &options, progress, &mut folder)?;
+    let Found { observation, images } = file::observe_into(path, &options, progress, &mut folder)?;
     // Before any link is made: no entry may stand below one.
     Tree::new(observation.entries.clone())?;
     let unwritten =
         |source| EvidenceError::Write { path: seal::escape(root.as_os_str().as_encoded_bytes()), source };
     folder.make_links()?;
     sync(root).map_err(unwritten)?;
-    Ok(Evidence { name: file::name_of(path), exclude: seal::Exclude::default(), observation })
+    Ok(Evidence { name: file::name_of(path), exclude: seal::Exclude::default(), observation, images })
 }
 
 struct Folder {

@@ -145,11 +145,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// `options` get `--json` added.
+    /// `options` get `--json` added. What the tests inherited as ignored (SIGINT, when a shell started them with `&`)
+    /// would stay ignored by the supervisor, as it should: here it is put back first.
     pub(crate) fn start<S: AsRef<OsStr>>(dir: &Path, options: &[&str], command: &[S]) -> Self {
         let options = [options, &["--json"]].concat();
-        let mut child = custody(dir, &options)
+        let inner = custody(dir, &options);
+        let mut child = Command::new("env")
+            .arg("--default-signal=HUP,INT,QUIT")
+            .arg(inner.get_program())
+            .args(inner.get_args())
             .args(command)
+            .current_dir(dir)
+            .env("CUSTODY_HOME", dir.join("home"))
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -10,6 +10,7 @@ use seal::{Entry, EntryPath};
 use crate::engine::Task;
 use crate::error::EvidenceError;
 use crate::file::{mode, stamp};
+use crate::image::{Image, Images, Watch};
 use crate::meter::Meter;
 
 pub(super) struct Content<'a> {
@@ -19,21 +20,31 @@ pub(super) struct Content<'a> {
     /// Open until everything is read: a content may wait in its lane for others, and descriptors are few.
     file: Option<File>,
     read: u64,
+    watch: Watch,
 }
 
 impl<'a> Content<'a> {
     /// `file` was just opened.
-    pub(super) fn new(path: EntryPath, file: File, meter: &'a Meter<'a>) -> Result<Self, EvidenceError> {
+    pub(super) fn new(
+        path: EntryPath,
+        file: File,
+        (meter, images): (&'a Meter<'a>, Images),
+    ) -> Result<Self, EvidenceError> {
         let before = file.metadata().map_err(|e| EvidenceError::read(Path::new(path.as_str()), e))?;
         if !before.is_file() {
             // It was one a moment ago.
             return Err(EvidenceError::Unstable { path: path.to_string() });
         }
-        Ok(Self { meter, path, before, file: Some(file), read: 0 })
+        let watch = Watch::new(images, before.len());
+        Ok(Self { meter, path, before, file: Some(file), read: 0, watch })
     }
 
     pub(super) fn entry(&self, digest: DualDigest) -> Entry {
         Entry::file(self.path.clone(), mode(&self.before), self.read, digest)
+    }
+
+    pub(super) fn into_image(self) -> Option<Image> {
+        self.watch.image(&self.path)
     }
 
     fn failed(&self, error: io::Error) -> EvidenceError {
@@ -72,6 +83,7 @@ impl Task for Content<'_> {
             }
         }
         self.meter.add(filled as u64);
+        self.watch.see(&buffer[..filled]);
         if filled < buffer.len() {
             self.check_end(&file)?;
         } else {

@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use gm::DualDigest;
-use seal::{Entry, EntryPath, Observation, ObservedKind, escape};
+use seal::{Entry, EntryPath, ObservedKind, escape};
 
 use self::content::Content;
 use self::sys::Pending;
 use crate::Progress;
 use crate::budget::check_entries;
-use crate::collector::Collector;
+use crate::collector::{Collector, Found};
 use crate::engine::{self, Next, Supply};
 use crate::error::EvidenceError;
+use crate::image::{Image, Images};
 use crate::meter::Meter;
 use crate::options::Options;
 
@@ -48,7 +49,7 @@ pub(crate) fn observe(
     root: &Path,
     options: &Options,
     progress: Progress<'_>,
-) -> Result<Observation, EvidenceError> {
+) -> Result<Found, EvidenceError> {
     let shared = Shared {
         queue: Mutex::default(),
         changed: Condvar::new(),
@@ -57,6 +58,7 @@ pub(crate) fn observe(
         failure: Mutex::new(None),
         stop: AtomicBool::new(false),
         meter: Meter::new(progress, None),
+        images: options.images,
     };
     engine::run(&&shared, options.workers(), || {
         let mut walk = Walk { options, shared: &shared };
@@ -97,6 +99,7 @@ struct Shared<'a> {
     failure: Mutex<Option<EvidenceError>>,
     stop: AtomicBool,
     meter: Meter<'a>,
+    images: Images,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -114,7 +117,14 @@ impl Shared<'_> {
     }
 
     fn take(&self, path: &str, found: Result<Entry, EvidenceError>) {
-        let taken = lock(&self.collector).take(path, found);
+        self.take_with(path, found, None);
+    }
+
+    fn take_with(&self, path: &str, found: Result<Entry, EvidenceError>, image: Option<Image>) {
+        let mut collector = lock(&self.collector);
+        collector.image(image);
+        let taken = collector.take(path, found);
+        drop(collector);
         if let Err(error) = taken {
             self.fail(error);
         }
@@ -176,7 +186,7 @@ impl<'a> Supply for &'a Shared<'a> {
             let opened = job
                 .pending
                 .open(&job.path)
-                .and_then(|file| Content::new(job.path.clone(), file, &self.meter));
+                .and_then(|file| Content::new(job.path.clone(), file, (&self.meter, self.images)));
             match opened {
                 Ok(content) => return Next::Task(content),
                 Err(error) => self.take(job.path.as_str(), Err(error)),
@@ -186,7 +196,9 @@ impl<'a> Supply for &'a Shared<'a> {
 
     fn done(&self, task: Content<'a>, digest: Result<DualDigest, EvidenceError>) {
         let found = digest.map(|digest| task.entry(digest));
-        self.take(task.path.as_str(), found);
+        let path = task.path.clone();
+        let image = found.is_ok().then(|| task.into_image()).flatten();
+        self.take_with(path.as_str(), found, image);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::collector::Collector;
 use crate::compressed;
 use crate::content;
 use crate::error::EvidenceError;
+use crate::image::{Images, Watch};
 use crate::options::Options;
 use crate::tape::Tape;
 
@@ -42,6 +43,7 @@ pub(crate) fn walk(
         global: Pax::default(),
         files: HashMap::new(),
         buffer: vec![0; content::CHUNK],
+        images: options.images,
     };
     match walker.run() {
         Ok(()) => Ok(()),
@@ -80,6 +82,7 @@ struct Walker<'a, 'c, 's> {
     global: Pax,
     files: HashMap<EntryPath, Linkable>,
     buffer: Vec<u8>,
+    images: Images,
 }
 
 /// What headers before an entry say of it.
@@ -309,12 +312,16 @@ impl Walker<'_, '_, '_> {
         let failed =
             |e| EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source });
         let mut input = self.stream.by_ref().take(size);
-        let (read, digest) =
-            content::hash(&mut input, &mut self.buffer, |piece| self.collector.content(path, piece))
-                .map_err(failed)?;
+        let mut watch = Watch::new(self.images, size);
+        let each = |piece: &[u8]| {
+            watch.see(piece);
+            self.collector.content(path, piece)
+        };
+        let (read, digest) = content::hash(&mut input, &mut self.buffer, each).map_err(failed)?;
         if read != size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.collector.image(watch.image(path));
         self.skip(padding(size))?;
         Ok(digest)
     }

@@ -12,7 +12,9 @@ use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::engine::{Next, Supply};
 use crate::error::EvidenceError;
+use crate::image::{Image, Images};
 use crate::meter::Meter;
+use crate::options::Options;
 use crate::source::ReadAt;
 
 /// What the central directory lists, in the order in which it stands in the archive.
@@ -64,6 +66,7 @@ pub(super) struct Outcome {
     pub(super) number: usize,
     pub(super) found: Result<Entry, EvidenceError>,
     pub(super) end: u64,
+    pub(super) image: Option<Image>,
 }
 
 /// Hands out entries, the largest first: the last ones to end are then small, and no thread waits long for another.
@@ -72,6 +75,7 @@ pub(super) struct Supplier<'a> {
     source: &'a dyn ReadAt,
     budget: &'a Budget,
     tolerant: bool,
+    images: Images,
     meter: &'a Meter<'a>,
     order: Vec<u32>,
     next: AtomicUsize,
@@ -91,7 +95,7 @@ impl<'a> Supplier<'a> {
         listing: &'a Listing,
         source: &'a dyn ReadAt,
         (budget, pool): (&'a Budget, &'a Pool),
-        tolerant: bool,
+        options: &Options,
         meter: &'a Meter<'a>,
     ) -> Self {
         let count = u32::try_from(listing.records.len()).unwrap_or(u32::MAX);
@@ -102,7 +106,8 @@ impl<'a> Supplier<'a> {
             listing,
             source,
             budget,
-            tolerant,
+            tolerant: options.tolerant,
+            images: options.images,
             meter,
             order,
             next: AtomicUsize::new(0),
@@ -119,11 +124,12 @@ impl<'a> Supplier<'a> {
         outcomes
     }
 
-    fn put(&self, number: usize, found: Result<Entry, EvidenceError>, end: u64) {
+    fn put(&self, outcome: Outcome) {
+        let found = &outcome.found;
         if found.as_ref().is_err_and(|e| !self.tolerant || !e.is_damage()) {
             self.stop.store(true, Ordering::Relaxed);
         }
-        lock(&self.outcomes).push(Outcome { number, found, end });
+        lock(&self.outcomes).push(outcome);
     }
 }
 
@@ -141,16 +147,25 @@ impl<'a> Supply for Supplier<'a> {
             if self.listing.is_overlapped(number) {
                 let why = "it overlaps another entry, or lies outside of the archive";
                 let found = Err(EvidenceError::entry(record.path.as_str(), why));
-                self.put(number, found, record.least_end().min(limit).max(record.offset));
+                let end = record.least_end().min(limit).max(record.offset);
+                self.put(Outcome { number, found, end, image: None });
                 continue;
             }
             let place = (number, record, limit);
-            return Next::Task(EntryTask::new(place, self.source, self.budget, self.pool, self.meter));
+            return Next::Task(EntryTask::new(
+                place,
+                (self.source, self.images),
+                self.budget,
+                self.pool,
+                self.meter,
+            ));
         }
     }
 
     fn done(&self, task: Self::Task, digest: Result<DualDigest, EvidenceError>) {
         let found = digest.and_then(|digest| task.entry(digest));
-        self.put(task.number, found, task.end);
+        let (number, end) = (task.number, task.end);
+        let image = found.is_ok().then(|| task.into_image()).flatten();
+        self.put(Outcome { number, found, end, image });
     }
 }

@@ -10,6 +10,7 @@ use super::{DEFLATED, Record, local};
 use crate::budget::Budget;
 use crate::engine::Task;
 use crate::error::EvidenceError;
+use crate::image::{Image, Images, Watch};
 use crate::meter::Meter;
 use crate::source::ReadAt;
 use gm::DualDigest;
@@ -108,6 +109,7 @@ pub(super) struct EntryTask<'a, 'r> {
     size: u64,
     crc: crc32fast::Hasher,
     target: Vec<u8>,
+    watch: Watch,
 }
 
 #[derive(PartialEq, Eq)]
@@ -121,7 +123,7 @@ enum State {
 impl<'a, 'r> EntryTask<'a, 'r> {
     pub(super) fn new(
         (number, record, limit): (usize, &'r Record, u64),
-        source: &'a dyn ReadAt,
+        (source, images): (&'a dyn ReadAt, Images),
         budget: &'a Budget,
         pool: &'a Pool,
         meter: &'a Meter<'a>,
@@ -146,11 +148,16 @@ impl<'a, 'r> EntryTask<'a, 'r> {
             size: 0,
             crc: crc32fast::Hasher::new(),
             target: Vec::new(),
+            watch: Watch::new(images, if record.kind == EntryKind::File { record.size } else { 0 }),
         }
     }
 
     pub(super) fn entry(&self, digest: DualDigest) -> Result<Entry, EvidenceError> {
         self.record.entry(digest, &self.target)
+    }
+
+    pub(super) fn into_image(self) -> Option<Image> {
+        self.watch.image(&self.record.path)
     }
 
     /// Everything is read: a task may wait in its lane for others, and what it read with is large.
@@ -228,6 +235,7 @@ impl<'a, 'r> EntryTask<'a, 'r> {
             return Err(self.wrong("it unpacks to more than its size"));
         }
         self.crc.update(piece);
+        self.watch.see(piece);
         if self.record.kind == EntryKind::Symlink {
             self.target.extend(piece);
         }

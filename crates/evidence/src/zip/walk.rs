@@ -52,12 +52,13 @@ pub(crate) fn walk<R>(
     let Some(listing) = Listing::read(source, &budget, collector)? else { return Ok(beside()) };
     let pool = Pool::default();
     let meter = Meter::new(progress, Some(source.size()));
-    let supply = Supplier::new(&listing, source, (&budget, &pool), options.tolerant, &meter);
+    let supply = Supplier::new(&listing, source, (&budget, &pool), options, &meter);
     let threads = options.workers().min(listing.records.len().div_ceil(2));
     let result = engine::run(&supply, threads, beside);
-    for Outcome { number, found, end } in supply.into_outcomes() {
+    for Outcome { number, found, end, image } in supply.into_outcomes() {
         let record = &listing.records[number];
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
+        collector.image(image);
         collector.take(record.path.as_str(), found)?;
     }
     Ok(result)
