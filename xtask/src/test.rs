@@ -47,6 +47,7 @@ pub(crate) fn soak() -> Result<()> {
 pub(crate) fn peers() -> Result<()> {
     step("what peers need", Command::new("sh").args(["scripts/setup.sh", "peers"]))?;
     otlp_exporter()?;
+    crate::sigstore::build()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
     rig::apply(&mut command);
     step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))

@@ -69,7 +69,7 @@ pub fn check_biz_id(id: &str) -> Result<(), AnchorError> {
 }
 
 /// Somebody who anchors: asked once, then asked how it stands until that is final.
-pub trait Authority {
+pub trait Authority: Send + Sync {
     /// The kind of the evidence, as a receipt has it.
     fn kind(&self) -> &str;
     /// Who is asked.

@@ -50,3 +50,8 @@ pub fn root(data: &[u8]) {
 pub fn baas(data: &[u8]) {
     crate::baas::read_answers(data);
 }
+
+/// An answer of a witness, or its key, is read or refused.
+pub fn witness(data: &[u8]) {
+    crate::witness::read_answers(data);
+}

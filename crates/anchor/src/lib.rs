@@ -24,6 +24,7 @@ pub mod rekor;
 pub mod sigstore;
 pub mod tsa;
 pub mod verify;
+pub mod witness;
 
 mod base64_text;
 mod error;
@@ -37,4 +38,4 @@ pub use authority::{Authority, Order};
 pub use error::AnchorError;
 pub use http::Http;
 pub use receipt::{Anchor, Anchored, Evidence, Status};
-pub use subject::Subject;
+pub use subject::{Digests, Subject};

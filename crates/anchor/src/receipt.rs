@@ -96,6 +96,15 @@ pub enum Evidence {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uuid: Option<String>,
     },
+    /// An event of a Custody ledger that names the subject, under a checkpoint that a witness cosigned.
+    Witness {
+        /// The event as it stands in the ledger.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<String>,
+        /// `.tlog-proof` with the cosigned checkpoint.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
+    },
     /// A transaction of a chain that a platform runs.
     #[serde(rename_all = "camelCase")]
     Chain {
@@ -120,6 +129,7 @@ impl Evidence {
         match self {
             Self::Rfc3161 { token } => token.is_some(),
             Self::Rekor { bundle, .. } => bundle.is_some(),
+            Self::Witness { proof, .. } => proof.is_some(),
             Self::Chain { tx_id, .. } => tx_id.is_some(),
         }
     }
@@ -130,6 +140,7 @@ impl Evidence {
         match self {
             Self::Rfc3161 { .. } => "rfc3161",
             Self::Rekor { .. } => "rekor",
+            Self::Witness { .. } => "witness",
             Self::Chain { platform, .. } => platform,
         }
     }

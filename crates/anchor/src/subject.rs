@@ -2,7 +2,6 @@
 
 use std::io::Read;
 
-use gm::DualDigest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AnchorError;
@@ -16,11 +15,27 @@ const MAX_NAME: usize = 4096;
 pub struct Subject {
     /// A file's name.
     pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// SHA-256 and SM3 of the bytes.
+    /// Bytes, where they were counted here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digests of the bytes.
     #[serde(with = "digest_text")]
-    pub digest: DualDigest,
+    pub digest: Digests,
+}
+
+/// Digests of what is anchored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Digests {
+    /// SHA-256.
+    pub sha256: [u8; 32],
+    /// SM3, where the bytes were read here; who is handed a SHA-256 alone does not know it.
+    pub sm3: Option<[u8; 32]>,
+}
+
+impl From<gm::DualDigest> for Digests {
+    fn from(both: gm::DualDigest) -> Self {
+        Self { sha256: both.sha256, sm3: Some(both.sm3) }
+    }
 }
 
 impl Subject {
@@ -41,13 +56,23 @@ impl Subject {
             both.update(&buffer[..count]);
             size += count as u64;
         }
-        Ok(Self { name: name.to_owned(), size, digest: both.finalize() })
+        Ok(Self { name: name.to_owned(), size: Some(size), digest: both.finalize().into() })
     }
 
     /// The subject that these bytes are.
     #[must_use]
     pub fn of(name: &str, bytes: &[u8]) -> Self {
-        Self { name: name.to_owned(), size: bytes.len() as u64, digest: gm::Dual::digest(bytes) }
+        let digest = gm::Dual::digest(bytes).into();
+        Self { name: name.to_owned(), size: Some(bytes.len() as u64), digest }
+    }
+
+    /// The subject that has this SHA-256, 64 lower-case hexadecimal digits: its bytes are not at hand.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn of_sha256(name: &str, sha256: &str) -> Result<Self, AnchorError> {
+        let digest = parse_digest(sha256).map_err(|why| AnchorError::request("content hash", why))?;
+        Ok(Self { name: name.to_owned(), size: None, digest: Digests { sha256: digest, sm3: None } })
     }
 
     /// Lower-case hexadecimal SHA-256: the content hash that chains are given.
@@ -56,16 +81,21 @@ impl Subject {
         hex::encode(self.digest.sha256)
     }
 
-    /// Lower-case hexadecimal SM3.
+    /// Lower-case hexadecimal SM3, where it is known.
     #[must_use]
-    pub fn sm3(&self) -> String {
-        hex::encode(self.digest.sm3)
+    pub fn sm3(&self) -> Option<String> {
+        self.digest.sm3.map(hex::encode)
     }
 
-    /// Whether these are the same bytes.
+    /// Whether these are the same bytes: the same SHA-256, and nothing else that both know differs.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        self.size == other.size && self.digest == other.digest
+        fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+            one.zip(other).is_none_or(|(one, other)| one == other)
+        }
+        self.digest.sha256 == other.digest.sha256
+            && agree(self.digest.sm3, other.digest.sm3)
+            && agree(self.size, other.size)
     }
 
     pub(crate) fn check(&self) -> Result<(), AnchorError> {
@@ -76,26 +106,28 @@ impl Subject {
     }
 }
 
-/// `{"sha256":"…","sm3":"…"}`, both required, lower-case hexadecimal.
+/// `{"sha256":"…","sm3":"…"}`, lower-case hexadecimal, the second where it is known.
 mod digest_text {
-    use gm::DualDigest;
+    use super::Digests;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
     #[derive(Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wire {
         sha256: String,
-        sm3: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sm3: Option<String>,
     }
 
-    pub(super) fn serialize<S: Serializer>(digest: &DualDigest, to: S) -> Result<S::Ok, S::Error> {
-        Wire { sha256: hex::encode(digest.sha256), sm3: hex::encode(digest.sm3) }.serialize(to)
+    pub(super) fn serialize<S: Serializer>(digest: &Digests, to: S) -> Result<S::Ok, S::Error> {
+        Wire { sha256: hex::encode(digest.sha256), sm3: digest.sm3.map(hex::encode) }.serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DualDigest, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Digests, D::Error> {
         let wire = Wire::deserialize(from)?;
         let decode = |text: &str| super::parse_digest(text).map_err(D::Error::custom);
-        Ok(DualDigest { sha256: decode(&wire.sha256)?, sm3: decode(&wire.sm3)? })
+        let sm3 = wire.sm3.as_deref().map(decode).transpose()?;
+        Ok(Digests { sha256: decode(&wire.sha256)?, sm3 })
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Trust {
     pub intermediates: Vec<Certificate>,
     /// Rekor logs, Fulcio and the timestamp authorities beside them.
     pub sigstore: TrustedRoot,
+    /// Public keys of Custody ledgers (verifier keys of c2sp.org/signed-note).
+    pub ledgers: Vec<signing::note::NoteVerifier>,
+    /// Public keys of witnesses.
+    pub witnesses: Vec<crate::witness::WitnessKey>,
 }
 
 /// What became of one anchor. The names are part of the interface.
@@ -102,6 +106,9 @@ fn judge(anchor: &Anchor, found: &Subject, trust: &Trust) -> Judged {
     match &anchor.evidence {
         Evidence::Rfc3161 { token: Some(token) } => timestamp(token, found, trust),
         Evidence::Rekor { bundle: Some(bundle), .. } => crate::rekor::judge(bundle, found, &trust.sigstore),
+        Evidence::Witness { event: Some(event), proof: Some(proof) } => {
+            crate::witness::judge(event, proof, found, &trust.ledgers, &trust.witnesses)
+        }
         Evidence::Chain { tx_id, block_height, .. } => {
             let of = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
             let (tx, height) = (of(tx_id.clone()), of(block_height.map(|h| h.to_string())));
@@ -126,7 +133,7 @@ fn timestamp(token: &str, found: &Subject, trust: &Trust) -> Judged {
     };
     let imprint = |digest| match digest {
         Digest::Sha256 => Some(found.digest.sha256.to_vec()),
-        Digest::Sm3 => Some(found.digest.sm3.to_vec()),
+        Digest::Sm3 => found.digest.sm3.map(|sm3| sm3.to_vec()),
         _ => None,
     };
     let time = |time: pkix::Time| Some(crate::time::text(time.0));

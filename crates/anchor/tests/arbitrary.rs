@@ -6,12 +6,13 @@ use std::path::Path;
 use anchor::fuzzing;
 use proptest::prelude::*;
 
-const ALL: [(&str, fn(&[u8])); 5] = [
+const ALL: [(&str, fn(&[u8])); 6] = [
     ("receipt", fuzzing::receipt),
     ("bundle", fuzzing::bundle),
     ("rekor", fuzzing::rekor),
     ("root", fuzzing::root),
     ("baas", fuzzing::baas),
+    ("witness", fuzzing::witness),
 ];
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {

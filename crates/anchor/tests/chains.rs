@@ -42,7 +42,8 @@ fn twice(chain: &Chain) -> (Anchor, Anchor) {
 fn check_fields(fields: &Value) {
     assert_eq!(fields["bizId"], "order_20241105_8892");
     assert_eq!(fields["contentHash"], hex::encode(Sha256::digest(b"evidence")));
-    let flat = |value: &Value| value.as_str().map_or_else(|| value.clone(), |t| serde_json::from_str(t).unwrap());
+    let flat =
+        |value: &Value| value.as_str().map_or_else(|| value.clone(), |t| serde_json::from_str(t).unwrap());
     assert_eq!(flat(&fields["timestamp"]), 1_795_249_800_000_i64);
     assert_eq!(flat(&fields["metadata"])["source"], "erp-system");
 }
@@ -86,7 +87,8 @@ fn antchain_wants_a_signed_handshake_and_its_token_and_gives_a_new_one() {
         }
         assert_eq!(body["accessId"], "access");
         // The first token is taken once, as if its time were over then.
-        if body["token"] != format!("token-{handshakes}") || (*handshakes == 1 && body["method"] != "DEPOSIT") {
+        if body["token"] != format!("token-{handshakes}") || (*handshakes == 1 && body["method"] != "DEPOSIT")
+        {
             return ok(&json!({"success": false, "code": "202", "data": "token expired"}));
         }
         match body["method"].as_str().unwrap() {
@@ -164,7 +166,9 @@ fn tencent_wants_each_request_signed_by_tc3() {
             "TC3-HMAC-SHA256 Credential=id/{scope}, SignedHeaders=content-type;host;x-tc-action, Signature={signature}"
         );
         if asked.header("authorization") != wanted {
-            return ok(&json!({"Response": {"Error": {"Code": "AuthFailure.SignatureFailure", "Message": "no"}}}));
+            return ok(
+                &json!({"Response": {"Error": {"Code": "AuthFailure.SignatureFailure", "Message": "no"}}}),
+            );
         }
         let body = asked.json();
         assert_eq!((asked.header("x-tc-version"), &body["ClusterId"]), ("2018-04-16", &json!("n1")));
@@ -218,7 +222,11 @@ fn xuperchain_wants_each_request_signed_by_ecdsa() {
             assert_eq!(asked.path, "/network/1/chain/xuper/transaction?txid=ab12");
             return ok(&json!({"code": 200, "data": {"txid": "ab12", "blockHeight": "9"}}));
         }
-        assert!(asked.path.starts_with("/network/1/chain/xuper/contract/evidence/invoke?bizId=order_20241105_8892&"));
+        assert!(
+            asked
+                .path
+                .starts_with("/network/1/chain/xuper/contract/evidence/invoke?bizId=order_20241105_8892&")
+        );
         let body = asked.json();
         check_fields(&body["args"]);
         ok(&json!({"code": 200, "data": {"txid": "ab12"}}))

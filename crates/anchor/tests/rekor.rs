@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anchor::rekor::{Api, Rekor};
 use anchor::sigstore::{Log, TrustedRoot};
 use anchor::verify::{Trust, Verdict, proves, verify};
-use anchor::{Anchor, Anchored, AnchorError, Authority as _, Evidence, Http, Order, Subject};
+use anchor::{Anchor, AnchorError, Anchored, Authority as _, Evidence, Http, Order, Subject};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -84,7 +84,9 @@ fn version_1(key: EcdsaSigner, time: i64) -> String {
         let id = sha2::Sha256::digest(key.public_key_der());
         let encoded = STANDARD.encode(&body);
         let log_id = hex::encode(id);
-        let promise = format!("{{\"body\":\"{encoded}\",\"integratedTime\":{time},\"logID\":\"{log_id}\",\"logIndex\":1005}}");
+        let promise = format!(
+            "{{\"body\":\"{encoded}\",\"integratedTime\":{time},\"logID\":\"{log_id}\",\"logIndex\":1005}}"
+        );
         let text = head("rekor.example.com - 1193", size, root);
         let line = [&id[..4], &key.sign(text.as_bytes()).unwrap()].concat();
         let checkpoint = format!("{text}\n\u{2014} rekor.example.com {}\n", STANDARD.encode(line));
@@ -108,7 +110,10 @@ fn submit(log: &Rekor, subject: &Subject) -> Result<Anchor, AnchorError> {
 }
 
 fn trusting(key: PublicKey) -> Trust {
-    Trust { sigstore: TrustedRoot { logs: vec![Log::of_key(key)], ..TrustedRoot::default() }, ..Trust::default() }
+    Trust {
+        sigstore: TrustedRoot { logs: vec![Log::of_key(key)], ..TrustedRoot::default() },
+        ..Trust::default()
+    }
 }
 
 #[test]
@@ -120,7 +125,11 @@ fn both_versions_give_an_anchor_that_holds_offline_for_these_bytes_alone() {
     let subject = Subject::of("release.zip", b"what is anchored");
     let logs = [
         (Rekor::new(Http::default(), &version_2(ed25519), Api::V2), of_v2.clone(), None),
-        (Rekor::new(Http::default(), &version_1(ecdsa, 1_790_000_000), Api::V1), of_v1.clone(), Some("2026-09-21T14:13:20Z")),
+        (
+            Rekor::new(Http::default(), &version_1(ecdsa, 1_790_000_000), Api::V1),
+            of_v1.clone(),
+            Some("2026-09-21T14:13:20Z"),
+        ),
     ];
     for (log, key, time) in logs {
         let anchor = submit(&log, &subject).unwrap();
@@ -140,7 +149,10 @@ fn both_versions_give_an_anchor_that_holds_offline_for_these_bytes_alone() {
         let mut renamed = Anchored::new(other.clone());
         renamed.anchors.push(anchor);
         for key in [&of_v1, &of_v2] {
-            assert!(!proves(&verify(&renamed, &other, &trusting(key.clone()))), "the proof was moved to other bytes");
+            assert!(
+                !proves(&verify(&renamed, &other, &trusting(key.clone()))),
+                "the proof was moved to other bytes"
+            );
         }
     }
 }

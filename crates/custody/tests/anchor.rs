@@ -51,7 +51,8 @@ fn serve(home: &Home) -> Tsa {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             if is_down.load(Ordering::SeqCst) {
-                let _ = stream.write_all(b"HTTP/1.1 503 X\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy");
+                let _ =
+                    stream.write_all(b"HTTP/1.1 503 X\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy");
                 continue;
             }
             std::fs::write(dir.join("request.tsq"), body).unwrap();
@@ -59,7 +60,8 @@ fn serve(home: &Home) -> Tsa {
             let made = Command::new("openssl").args(line.split(' ')).current_dir(&dir).output().unwrap();
             assert!(made.status.success(), "{}", text(&made.stderr));
             let reply = std::fs::read(dir.join("reply.tsr")).unwrap();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", reply.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", reply.len());
             let _ = stream.write_all(&[head.as_bytes(), &reply].concat());
         }
     });
@@ -97,7 +99,8 @@ fn a_file_is_anchored_by_a_timestamp_authority_and_proved_offline() {
 
     // OpenSSL judges the same token over the same bytes.
     let proof: Value =
-        serde_json::from_slice(&std::fs::read(home.folder().join("release.bin.anchor.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(home.folder().join("release.bin.anchor.json")).unwrap())
+            .unwrap();
     let token = base64(proof["anchors"][0]["token"].as_str().unwrap());
     home.write("token.der", token);
     support::pe::openssl(
@@ -129,7 +132,10 @@ fn who_is_down_is_asked_again_and_nothing_is_lost() {
     let nobody = "http://127.0.0.1:1/";
     let sent = ["anchor", "submit", "release.bin", "--tsa", &tsa.address, "--tsa", nobody];
     let sent = json(&home, &sent, 0);
-    assert_eq!((&sent["anchors"][0]["status"], &sent["anchors"][1]["status"]), (&"pending".into(), &"pending".into()));
+    assert_eq!(
+        (&sent["anchors"][0]["status"], &sent["anchors"][1]["status"]),
+        (&"pending".into(), &"pending".into())
+    );
     assert_eq!(acts(&home), ["ANCHOR.REQUESTED", "ANCHOR.REQUESTED"]);
     let pending = json(&home, &["anchor", "verify", "release.bin", "--ca", "root.pem"], 1);
     assert_eq!(pending["anchors"][0]["verdict"], "pending");
@@ -138,7 +144,10 @@ fn who_is_down_is_asked_again_and_nothing_is_lost() {
     assert_eq!(waiting["anchors"][0]["status"], "pending");
     tsa.down.store(false, Ordering::SeqCst);
     let now = json(&home, &["anchor", "status", "release.bin.anchor.json"], 0);
-    assert_eq!((&now["anchors"][0]["status"], &now["anchors"][1]["status"]), (&"success".into(), &"pending".into()));
+    assert_eq!(
+        (&now["anchors"][0]["status"], &now["anchors"][1]["status"]),
+        (&"success".into(), &"pending".into())
+    );
     json(&home, &["anchor", "verify", "release.bin", "--ca", "root.pem"], 0);
     // Asked again, the one that answered is kept; a repeated submission adds no second pending request.
     json(&home, &["anchor", "submit", "release.bin", "--tsa", nobody], 0);
@@ -154,7 +163,8 @@ fn what_cannot_be_used_is_refused_before_anybody_is_asked() {
     home.run(&["anchor", "submit", "missing", "--tsa", "http://127.0.0.1:1/"], 2);
     home.run(&["anchor", "submit", "a", "--tsa", "http://127.0.0.1:1/", "--biz-id", "no spaces"], 2);
     home.run(&["anchor", "verify", "a", "--proof", "a"], 2);
-    let dry = text(&home.run(&["anchor", "submit", "a", "--tsa", "http://127.0.0.1:1/", "--dry-run"], 0).stdout);
+    let dry =
+        text(&home.run(&["anchor", "submit", "a", "--tsa", "http://127.0.0.1:1/", "--dry-run"], 0).stdout);
     assert!(dry.contains("rfc3161 http://127.0.0.1:1/"), "{dry}");
     assert!(acts(&home).is_empty());
 }

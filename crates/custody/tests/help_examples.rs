@@ -15,7 +15,6 @@ const FIRST: &[&str] = &[
     "custody audit checkpoint -o january.checkpoint",
     "custody audit erase --subject customer:4712 --reason 'request of 2026-11-21' -o erasures",
     "custody seal create bin -o bin.seal.json",
-    "custody seal prove bin.seal.json payments -o payments.proof.json",
     "custody pe sign app.exe --key code.key.pem --cert code.pem -o signed.exe",
 ];
 

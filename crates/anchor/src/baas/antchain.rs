@@ -64,7 +64,11 @@ impl Platform for AntChain {
                 "409" | "10409" => Err(AnchorError::Conflict { biz_id: biz_id.to_owned() }),
                 _ => Err(AnchorError::Declined {
                     who: "AntChain".into(),
-                    why: format!("code {}: {}", code.escape_debug(), text(&answer["data"]).unwrap_or_default()),
+                    why: format!(
+                        "code {}: {}",
+                        code.escape_debug(),
+                        text(&answer["data"]).unwrap_or_default()
+                    ),
                 }),
             };
         }

@@ -238,7 +238,8 @@ impl Tc3 {
     }
 
     fn signature(&self, date: &str, to_sign: &str) -> String {
-        let hmac = |key: &[u8], text: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
+        let hmac =
+            |key: &[u8], text: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
         let first = Zeroizing::new(format!("TC3{}", self.secret_key.as_str()));
         let day = hmac(first.as_bytes(), date);
         let service = hmac(day.as_ref(), &self.service);
@@ -295,7 +296,9 @@ impl PerRequest {
     pub fn new(key: Box<dyn Signer>) -> Result<Self, AnchorError> {
         match key.algorithm() {
             signing::Algorithm::EcdsaP256 => Ok(Self { key }),
-            other => Err(AnchorError::request("key", format!("XuperChain takes ECDSA on P-256, not {other}"))),
+            other => {
+                Err(AnchorError::request("key", format!("XuperChain takes ECDSA on P-256, not {other}")))
+            }
         }
     }
 }

@@ -100,7 +100,8 @@ impl Chain {
             return Err(AnchorError::malformed("answer of the chain", "it names no transaction"));
         }
         let platform = self.platform.name().to_owned();
-        let evidence = Evidence::Chain { platform, tx_id, block_height: state.block_height, answer: Some(kept) };
+        let evidence =
+            Evidence::Chain { platform, tx_id, block_height: state.block_height, answer: Some(kept) };
         Ok(Anchor { status: state.status, reason: state.reason, evidence, ..before })
     }
 }

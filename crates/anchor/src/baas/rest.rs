@@ -39,7 +39,9 @@ impl Platform for Rest {
             Some("success") => Status::Success,
             Some("pending") => Status::Pending,
             Some("failed") => Status::Failed,
-            _ => return Err(AnchorError::malformed("answer of the chain", "its status is none of the three")),
+            _ => {
+                return Err(AnchorError::malformed("answer of the chain", "its status is none of the three"));
+            }
         };
         let (tx_id, block_height) = (text(&answer["txId"]), whole(&answer["blockHeight"]));
         Ok(State { status, tx_id, block_height, reason: text(&answer["reason"]) })

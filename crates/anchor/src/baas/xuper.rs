@@ -59,7 +59,10 @@ impl Platform for XuperChain {
         let code = whole(&answer["code"]).unwrap_or(0);
         if code != 0 && code != 200 {
             let words = text(&answer["msg"]).unwrap_or_default();
-            return Err(AnchorError::Declined { who: "XuperChain".into(), why: format!("code {code}: {words}") });
+            return Err(AnchorError::Declined {
+                who: "XuperChain".into(),
+                why: format!("code {code}: {words}"),
+            });
         }
         let data = &answer["data"];
         let tx_id = text(&data["txid"]).filter(|tx| tx.bytes().all(|b| b.is_ascii_alphanumeric()));

@@ -130,12 +130,13 @@ impl Rekor {
     }
 
     fn statement(order: &Order<'_>) -> Result<Vec<u8>, AnchorError> {
+        let mut digest = json!({"sha256": order.subject.sha256()});
+        if let Some(sm3) = order.subject.sm3() {
+            digest["sm3"] = sm3.into();
+        }
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{
-                "name": order.subject.name,
-                "digest": {"sha256": order.subject.sha256(), "sm3": order.subject.sm3()},
-            }],
+            "subject": [{"name": order.subject.name, "digest": digest}],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "bizId": order.biz_id,

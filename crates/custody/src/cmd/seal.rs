@@ -2,13 +2,16 @@
 //!
 //! Both verbs end in [`concluded`], the one place where what happened leaves as a fact.
 
+mod compare;
 mod create;
+mod diff;
 mod prove;
 mod report;
 mod sign;
 mod signers;
 mod trust;
 mod verify;
+mod why;
 
 use std::path::Path;
 
@@ -44,11 +47,18 @@ enum Verb {
                       $ custody seal create bin -o two.seal.json --key default --key release-2026")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
-    #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
+    #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026\n  \
+                      $ custody seal sign bin.seal.json --p12 code.p12 --password-file code.password")]
     Sign(sign::SignArgs),
     /// Prove one file of what was sealed, so that it can be handed over and checked alone
     #[command(after_help = prove::HELP)]
     Prove(prove::ProveArgs),
+    /// Say what two seals list differently
+    #[command(after_help = diff::HELP)]
+    Diff(diff::DiffArgs),
+    /// Say what differs between two builds, and why
+    #[command(after_help = compare::HELP)]
+    Compare(compare::CompareArgs),
     /// Say whether an artefact is still what was sealed, and name what is not
     #[command(
         after_help = "Exit code 0: nothing differs; 1: something does, or nobody trusted signed; 2: the seal or the\n\
@@ -87,6 +97,8 @@ pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
         Verb::Create(args) => create::run(&args, context),
         Verb::Sign(args) => sign::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
+        Verb::Diff(args) => diff::run(&args, context),
+        Verb::Compare(args) => compare::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
     }
 }

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod connection;
 mod events;
+mod evidence;
 mod figures;
 mod gate;
 mod intake;
@@ -51,6 +52,7 @@ pub(crate) struct Daemon {
     figures: Figures,
     alarm: alarm::Watch,
     spill: Option<Arc<audit::Spill>>,
+    evidences: Option<evidence::Evidences>,
     output: Output,
 }
 
@@ -59,6 +61,8 @@ pub(crate) struct Orders {
     pub(crate) settings: Settings,
     pub(crate) pulse: audit::Pulse,
     pub(crate) rules: std::path::PathBuf,
+    /// Who anchors what comes as evidence.
+    pub(crate) authority: Option<Box<dyn anchor::Authority>>,
     pub(crate) output: Output,
 }
 
@@ -84,18 +88,20 @@ impl Daemon {
 
 /// Owns the home and serves until it is told to stop.
 pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
-    let Orders { settings, pulse, rules, output } = orders;
+    let Orders { settings, pulse, rules, authority, output } = orders;
     settings.check()?;
     let gate = Gate::read(&settings)?;
     let listeners = listen::bind(&settings.listen)?;
     let session = Arc::new(audit::own(home).map_err(failure)?);
     let alarm = alarm::Watch::start(&session, Some(rules), home)?;
     let spill = store::open_spill(&settings)?;
+    let evidences = authority.map(|who| evidence::Evidences::start(&session, who)).transpose()?;
     let heart = session.beat(pulse).map_err(failure)?;
     let intake = Intake::new(&settings);
     let gate = RwLock::new(Arc::new(gate));
     let figures = Figures::default();
-    let daemon = Arc::new(Daemon { session, settings, gate, intake, figures, alarm, spill, output });
+    let daemon =
+        Arc::new(Daemon { session, settings, gate, intake, figures, alarm, spill, evidences, output });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(daemon.intake.threads())

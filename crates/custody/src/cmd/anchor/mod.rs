@@ -3,10 +3,11 @@
 //! A request is recorded before it is sent and its outcome after: whoever dies in between finds it in the ledger.
 
 mod authorities;
-mod record;
+pub(crate) mod record;
 mod status;
 mod submit;
 mod verify;
+mod witness;
 
 use std::path::Path;
 

@@ -19,7 +19,11 @@ pub(crate) fn requested(
         .context("authority", authority.to_owned())
         .context("kind", kind.to_owned())
         .context("requested", requested.to_owned());
-    metadata.iter().fold(fact, |fact, (name, value)| fact.context(format!("metadata.{name}"), value.clone()))
+    match metadata.is_empty() {
+        true => fact,
+        // One field: its names are the caller's, and need not be names of an event's fields.
+        false => fact.context("metadata", serde_json::json!(metadata).to_string()),
+    }
 }
 
 /// `ANCHOR.CONFIRMED` or `ANCHOR.FAILED`; nothing while it is pending.
@@ -57,6 +61,10 @@ pub(crate) fn marks(anchor: &Anchor) -> Vec<(&'static str, String)> {
             let entry = bundle.as_ref().and_then(|b| b.verification_material.tlog_entries.first());
             out.extend(entry.map(|entry| ("log_index", entry.log_index.to_string())));
         }
+        Evidence::Witness { proof, .. } => {
+            let size = proof.as_deref().and_then(|proof| proof.split("\n\n").nth(1)?.lines().nth(1));
+            out.extend(size.map(|size| ("log_size", size.to_owned())));
+        }
         Evidence::Chain { tx_id, block_height, .. } => {
             out.extend(tx_id.clone().map(|tx| ("tx_id", tx)));
             out.extend(block_height.map(|height| ("block_height", height.to_string())));
@@ -66,13 +74,16 @@ pub(crate) fn marks(anchor: &Anchor) -> Vec<(&'static str, String)> {
 }
 
 fn about(act: &'static str, subject: &Subject, biz_id: &str) -> Fact {
-    Fact::new(act)
+    let fact = Fact::new(act)
         .subject("svc", "custody")
         .object("name", subject.name.clone())
-        .object("size", subject.size.to_string())
         .object("sha256", subject.sha256())
-        .object("sm3", subject.sm3())
-        .object("biz_id", biz_id.to_owned())
+        .object("biz_id", biz_id.to_owned());
+    let known = [("size", subject.size.map(|size| size.to_string())), ("sm3", subject.sm3())];
+    known.into_iter().fold(fact, |fact, (name, value)| match value {
+        Some(value) => fact.object(name, value),
+        None => fact,
+    })
 }
 
 /// Records a fact where there is a home. What was asked of others must be on record.

@@ -38,7 +38,13 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> Outcome {
             if file.anchors[at].status != Status::Pending {
                 continue;
             }
-            let Some(authority) = authorities::of(&file.anchors[at], &http) else { continue };
+            let authority = match authorities::of(&file.anchors[at], &http, context) {
+                Ok(authority) => authority,
+                Err(failure) => {
+                    context.output.remark(&format!("remark: {} was not asked: {failure}", file.anchors[at].authority));
+                    continue;
+                }
+            };
             let now = again(authority.as_ref(), &file, at);
             record::record(context, record::outcome(&file.subject, &now))?;
             file.anchors[at] = now;

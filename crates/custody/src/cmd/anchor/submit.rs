@@ -53,7 +53,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) struct Submitted<'a> {
     pub(super) file: String,
     pub(super) sha256: String,
-    pub(super) sm3: String,
+    pub(super) sm3: Option<String>,
     pub(super) proof: Option<String>,
     pub(super) anchors: Vec<Outcomes<'a>>,
 }
@@ -86,7 +86,8 @@ impl<'a> Outcomes<'a> {
 
 impl Submitted<'_> {
     pub(super) fn lines(&self) -> String {
-        let mut text = format!("`{}`\n  sha256   {}\n  sm3      {}\n", self.file, self.sha256, self.sm3);
+        let mut text = format!("`{}`\n  sha256   {}\n", self.file, self.sha256);
+        text += &self.sm3.as_ref().map(|sm3| format!("  sm3      {sm3}\n")).unwrap_or_default();
         for anchor in &self.anchors {
             let marks = anchor.marks.iter().map(|(name, value)| format!(", {name} {value}"));
             let why = anchor.reason.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -98,7 +99,7 @@ impl Submitted<'_> {
 }
 
 pub(super) fn run(args: &SubmitArgs, context: &Context) -> Outcome {
-    let authorities = args.authorities.all()?;
+    let authorities = args.authorities.all(context)?;
     let subject = subject(&args.file)?;
     let output = args.output.clone().unwrap_or_else(|| {
         let mut name = args.file.clone().into_os_string();

@@ -45,6 +45,12 @@ pub(super) struct TrustArgs {
     /// Trust the log with this public key (PEM; repeatable)
     #[arg(long, value_name = "PEM", help_heading = "Trust")]
     log_key: Vec<PathBuf>,
+    /// Trust the ledger with this public key (`keys/log.vkey` of its home; repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "Trust")]
+    ledger_key: Vec<PathBuf>,
+    /// Trust the witness with this public key, as `name+hash+key` in a file (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "Trust")]
+    witness_key: Vec<PathBuf>,
     /// Trust whom this file of Sigstore names (`trusted_root.json`)
     #[arg(long, value_name = "JSON", help_heading = "Trust")]
     trusted_root: Option<PathBuf>,
@@ -75,7 +81,15 @@ impl TrustArgs {
             certificates: vec![root.clone()],
             valid: anchor::sigstore::Range::ALWAYS,
         }));
-        Ok(Trust { authorities, intermediates: certificates(&self.intermediate)?, sigstore })
+        let witnesses = self.witness_key.iter().map(|file| super::witness::read_key(file));
+        let ledgers = self.ledger_key.iter().map(|file| super::witness::read_ledger_key(file));
+        Ok(Trust {
+            authorities,
+            intermediates: certificates(&self.intermediate)?,
+            sigstore,
+            ledgers: ledgers.collect::<Result<_, _>>()?,
+            witnesses: witnesses.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -86,7 +100,7 @@ struct Judged {
     holds: bool,
     file: String,
     sha256: String,
-    sm3: String,
+    sm3: Option<String>,
     anchors: Vec<Finding>,
 }
 
@@ -149,7 +163,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let what = format!("`{}` is not proved by `{}`", args.file.display(), proof.display());
     let failure = Failure::finding(anyhow::anyhow!(what));
     Err(match untrusted {
-        true => failure.hint("name whom you trust: `--ca PEM`, `--log-key PEM` or `--trusted-root JSON`"),
+        true => failure.hint("name whom you trust: `--ca PEM`, `--log-key PEM`, `--trusted-root JSON`, `--ledger-key` with `--witness-key`"),
         false => failure,
     })
 }

@@ -1,7 +1,7 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
 mod bound;
-mod credential;
+pub(super) mod credential;
 mod csr;
 mod prompt;
 mod replace;
