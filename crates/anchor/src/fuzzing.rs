@@ -55,3 +55,8 @@ pub fn baas(data: &[u8]) {
 pub fn witness(data: &[u8]) {
     crate::witness::read_answers(data);
 }
+
+/// An answer of Fulcio is read or refused.
+pub fn fulcio(data: &[u8]) {
+    let _ = crate::sigstore::parse_certificate(data);
+}

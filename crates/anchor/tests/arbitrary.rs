@@ -6,13 +6,17 @@ use std::path::Path;
 use anchor::fuzzing;
 use proptest::prelude::*;
 
-const ALL: [(&str, fn(&[u8])); 6] = [
+/// A target's name and its oracle.
+type Target = (&'static str, fn(&[u8]));
+
+const ALL: [Target; 7] = [
     ("receipt", fuzzing::receipt),
     ("bundle", fuzzing::bundle),
     ("rekor", fuzzing::rekor),
     ("root", fuzzing::root),
     ("baas", fuzzing::baas),
     ("witness", fuzzing::witness),
+    ("fulcio", fuzzing::fulcio),
 ];
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {

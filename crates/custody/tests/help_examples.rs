@@ -53,6 +53,14 @@ const NOT_HERE: &[(&str, &str)] = &[
         "custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/",
         "nobody answers at these addresses; `tests/rekor.rs` of `anchor` plays a log",
     ),
+    (
+        "custody seal bundle bin.seal.json --fulcio https://fulcio.example.com --identity-token token.jwt -o by-name.sigstore.json",
+        "nobody answers at these addresses; `tests/seal_bundle.rs` asks a Fulcio of its own",
+    ),
+    (
+        "custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged",
+        "there is no such bundle; `tests/seal_bundle.rs` makes one",
+    ),
     ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
     (
         "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",

@@ -90,3 +90,34 @@ fn archives_that_hold_the_same_differ_in_their_times() {
     let found = json(&home, &["seal", "compare", "a.tar.gz", "b.tar.gz"], 1);
     assert_eq!((&found["container_differs"], &found["changed"]), (&true.into(), &Value::Array(vec![])));
 }
+
+#[test]
+fn provenance_is_stated_of_what_was_sealed() {
+    let home = Home::new();
+    if build(&home, "bin/payments", &["-trimpath"]).is_none() {
+        eprintln!("SKIPPED provenance_is_stated_of_what_was_sealed: no Go (CUSTODY_GO)");
+        return;
+    }
+    home.run(&["seal", "create", "bin/payments", "-o", "p.seal.json"], 0);
+    let line = ["seal", "provenance", "p.seal.json", "--builder", "https://ci.example.com/runner/4", "--build-type",
+        "https://ci.example.com/go@v1", "--from", "bin/payments", "--parameter", "ref=v1.2.3", "--started",
+        "2026-11-20T08:30:00Z", "-o", "p.json"];
+    home.run(&line, 0);
+    let envelope: Value = serde_json::from_slice(&std::fs::read(home.folder().join("p.json")).unwrap()).unwrap();
+    let payload = envelope["payload"].as_str().unwrap();
+    let statement: Value = {
+        use base64::Engine as _;
+        serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(payload).unwrap()).unwrap()
+    };
+    assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
+    let sha256 = Command::new("sha256sum").arg(home.folder().join("bin/payments")).output().unwrap();
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], text(&sha256.stdout)[..64]);
+    let predicate = &statement["predicate"];
+    assert_eq!(predicate["runDetails"]["builder"]["id"], "https://ci.example.com/runner/4");
+    assert_eq!(predicate["runDetails"]["metadata"]["startedOn"], "2026-11-20T08:30:00Z");
+    assert_eq!(predicate["buildDefinition"]["externalParameters"]["ref"], "v1.2.3");
+    let first = predicate["buildDefinition"]["resolvedDependencies"][0]["uri"].as_str().unwrap();
+    assert!(first.starts_with("pkg:golang/stdlib@go1."), "{first}");
+    let bad = [&line[..3], &["--builder", "nobody", "--build-type", "urn:x", "-o", "q.json"]].concat();
+    home.run(&bad, 2);
+}

@@ -223,6 +223,15 @@ impl Seal {
         Ok((file.to_bytes()?, opened))
     }
 
+    /// The envelope of the statement, or of the head: what other tools read, nothing of it verified.
+    ///
+    /// # Errors
+    /// When it is no seal, or [`SealError::NoHead`].
+    pub fn envelope(bytes: &[u8], head: bool) -> Result<Envelope, SealError> {
+        let file = SealFile::read(bytes)?;
+        if head { file.head.ok_or(SealError::NoHead) } else { Ok(file.envelope) }
+    }
+
     /// The key ids that an envelope names, **not verified**: for showing whose key would have to be trusted.
     ///
     /// # Errors

@@ -119,14 +119,8 @@ impl Rekor {
             return Err(AnchorError::request("bundle", "it holds no statement"));
         };
         let (entry, uuid) = self.enter(envelope, verifier)?;
-        if let Some(tsa) = &self.tsa {
-            use sha2::Digest as _;
-            let (signed_timestamp, _) = tsa.stamp(sha2::Sha256::digest(bundle.signature()?).into())?;
-            let data = Timestamps { rfc3161: vec![SignedTimestamp { signed_timestamp }] };
-            bundle.verification_material.timestamp_verification_data = Some(data);
-        }
         bundle.verification_material.tlog_entries = vec![entry];
-        Ok((bundle, uuid))
+        Ok((dated(bundle, self.tsa.as_ref())?, uuid))
     }
 
     fn statement(order: &Order<'_>) -> Result<Vec<u8>, AnchorError> {
@@ -191,6 +185,20 @@ impl Authority for Rekor {
         let evidence = Evidence::Rekor { bundle: Some(Box::new(bundle)), api, uuid };
         Ok(order.anchor(self.address(), Status::Success, evidence))
     }
+}
+
+/// The bundle with a timestamp over its signature, if an authority is named.
+///
+/// # Errors
+/// When the authority does not answer.
+pub fn dated(mut bundle: Bundle, tsa: Option<&Tsa>) -> Result<Bundle, AnchorError> {
+    if let Some(tsa) = tsa {
+        use sha2::Digest as _;
+        let (signed_timestamp, _) = tsa.stamp(sha2::Sha256::digest(bundle.signature()?).into())?;
+        let data = Timestamps { rfc3161: vec![SignedTimestamp { signed_timestamp }] };
+        bundle.verification_material.timestamp_verification_data = Some(data);
+    }
+    Ok(bundle)
 }
 
 /// The hint that cosign writes: SHA-256 of the key, base64.

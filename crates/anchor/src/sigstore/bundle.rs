@@ -264,7 +264,9 @@ impl Bundle {
     /// A bundle of one signature of a statement, by a key that the reader must have. An envelope with several
     /// signatures is one bundle each: version 0.3 takes exactly one.
     #[must_use]
-    pub fn of_statement(envelope: Envelope, hint: String) -> Self {
+    pub fn of_statement(mut envelope: Envelope, hint: String) -> Self {
+        // Other tools name keys in their own way, and pass over a signature under a name that is not theirs.
+        envelope.signatures.iter_mut().for_each(|signature| signature.keyid.clear());
         let material = Material { public_key: Some(KeyHint { hint }), ..Material::default() };
         Self {
             media_type: MEDIA_TYPE.to_owned(),

@@ -29,7 +29,8 @@ pub struct Identity {
 }
 
 /// The identity in a certificate.
-pub(crate) fn identity(certificate: &Certificate) -> Option<Identity> {
+#[must_use]
+pub fn identity(certificate: &Certificate) -> Option<Identity> {
     let names = extension(certificate, pkix::oid::SUBJECT_ALT_NAME)?;
     let name = Reader::new(&names).sequence().ok()?.any().ok()?;
     let name = NAMES.iter().any(|n| name.tag == tag::context(*n)).then_some(name.body)?;

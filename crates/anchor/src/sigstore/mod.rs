@@ -4,13 +4,16 @@ pub mod bundle;
 mod certificate;
 mod checkpoint;
 mod entry;
+mod fulcio;
 mod log;
 mod number;
 mod root;
 mod verify;
 
 pub use bundle::{Bundle, MAX_BUNDLE};
-pub use certificate::Identity;
+pub use certificate::{Identity, identity as identity_of};
+pub(crate) use fulcio::parse as parse_certificate;
+pub use fulcio::Keyless;
 pub(crate) use entry::{Expected, Signed, check as check_entry, verifier_of};
 pub(crate) use log::is_known;
 pub use root::{Chain, Log, MAX_ROOT, Range, TrustedRoot};

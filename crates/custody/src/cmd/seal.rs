@@ -2,10 +2,12 @@
 //!
 //! Both verbs end in [`concluded`], the one place where what happened leaves as a fact.
 
+mod bundle;
 mod compare;
 mod create;
 mod diff;
 mod prove;
+mod provenance;
 mod report;
 mod sign;
 mod signers;
@@ -53,6 +55,12 @@ enum Verb {
     /// Prove one file of what was sealed, so that it can be handed over and checked alone
     #[command(after_help = prove::HELP)]
     Prove(prove::ProveArgs),
+    /// Write a signature of a seal as a Sigstore bundle, or make one without a lasting key
+    #[command(after_help = bundle::HELP)]
+    Bundle(Box<bundle::BundleArgs>),
+    /// State who built what was sealed, and from what, as SLSA Provenance v1
+    #[command(after_help = provenance::HELP)]
+    Provenance(Box<provenance::ProvenanceArgs>),
     /// Say what two seals list differently
     #[command(after_help = diff::HELP)]
     Diff(diff::DiffArgs),
@@ -97,6 +105,8 @@ pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
         Verb::Create(args) => create::run(&args, context),
         Verb::Sign(args) => sign::run(&args, context),
         Verb::Prove(args) => prove::run(&args, context),
+        Verb::Bundle(args) => bundle::run(&args, context),
+        Verb::Provenance(args) => provenance::run(&args, context),
         Verb::Diff(args) => diff::run(&args, context),
         Verb::Compare(args) => compare::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),

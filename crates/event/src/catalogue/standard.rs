@@ -107,6 +107,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("MODULES.MISMATCH", "go.sum, the module cache and the checksum database contradict each other"),
     ("SEAL.CREATED", "an artefact was sealed"),
     ("SEAL.SIGNED", "a signature was added to a seal"),
+    ("SEAL.BUNDLED", "a signature of a seal was written as a Sigstore bundle: whose, and in which log"),
+    ("SEAL.PROVENANCE", "somebody stated who built what was sealed, and from what"),
     ("SEAL.VERIFIED", "an artefact is the one that was sealed"),
     ("SEAL.MISMATCH", "an artefact is not the one that was sealed"),
     ("PE.SIGNED", "a Windows program was signed"),

@@ -8,14 +8,10 @@ use anchor::witness::Witness;
 use anchor::{Anchor, Authority, Evidence, Http};
 use clap::Args;
 
-use super::read;
 use crate::chains;
 use crate::cmd::Context;
 use crate::config::Config;
 use crate::failure::Failure;
-
-/// Bytes of a file with certificates.
-const MAX_CERTIFICATES: usize = 1 << 20;
 
 #[derive(Args)]
 pub(super) struct AuthorityArgs {
@@ -51,14 +47,7 @@ pub(super) struct WebArgs {
 
 impl WebArgs {
     pub(super) fn http(&self) -> Result<Http, Failure> {
-        let mut roots = Vec::new();
-        for file in &self.web_ca {
-            let blocks = pkix::pem::blocks(&read(file, MAX_CERTIFICATES)?, "CERTIFICATE").map_err(|e| {
-                Failure::input(anyhow::Error::from(e).context(format!("cannot use `{}`", file.display())))
-            })?;
-            roots.extend(blocks);
-        }
-        Ok(Http::new(&roots))
+        super::web_http(&self.web_ca)
     }
 }
 

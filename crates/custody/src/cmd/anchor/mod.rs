@@ -3,20 +3,24 @@
 //! A request is recorded before it is sent and its outcome after: whoever dies in between finds it in the ledger.
 
 mod authorities;
+mod bundle;
 pub(crate) mod record;
 mod status;
 mod submit;
 mod verify;
 mod witness;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anchor::{AnchorError, Anchored, Subject};
+use anchor::{AnchorError, Anchored, Http, Subject};
 use clap::{Args, Subcommand};
 
 use super::Context;
 use crate::failure::{Failure, Outcome};
 use crate::given;
+
+/// Bytes of a file with certificates.
+const MAX_CERTIFICATES: usize = 1 << 20;
 
 /// Arguments of `custody anchor`.
 #[derive(Args)]
@@ -45,6 +49,18 @@ pub(crate) fn run(args: AnchorArgs, context: &Context) -> Outcome {
         Verb::Status(args) => status::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
     }
+}
+
+/// The way out, trusting these authorities for https, or those of the system.
+pub(crate) fn web_http(files: &[PathBuf]) -> Result<Http, Failure> {
+    let mut roots = Vec::new();
+    for file in files {
+        let blocks = pkix::pem::blocks(&read(file, MAX_CERTIFICATES)?, "CERTIFICATE").map_err(|e| {
+            Failure::input(anyhow::Error::from(e).context(format!("cannot use `{}`", file.display())))
+        })?;
+        roots.extend(blocks);
+    }
+    Ok(Http::new(&roots))
 }
 
 /// Sorts an error of the crate by who must act.

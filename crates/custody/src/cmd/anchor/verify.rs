@@ -9,6 +9,7 @@ use event::{Fact, Severity};
 use pkix::Certificate;
 use serde::Serialize;
 
+use super::bundle::{self, Wanted};
 use super::{failure, read, read_proof, subject};
 use crate::cmd::{Context, key};
 use crate::failure::{Failure, Outcome};
@@ -21,7 +22,8 @@ for nothing in a proof can show it without asking its platform.
 Exit code 0: one anchor at least holds, and none is broken; 1: not so; 2: the proof cannot be read.
 
 Examples:
-  $ custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem";
+  $ custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem
+  $ custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged";
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {
@@ -30,6 +32,21 @@ pub(super) struct VerifyArgs {
     /// The proof [default: FILE.anchor.json]
     #[arg(long, value_name = "PROOF")]
     proof: Option<PathBuf>,
+    /// A Sigstore bundle instead of the proof
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "proof")]
+    bundle: Option<PathBuf>,
+    /// The bundle must be signed by this key (PEM)
+    #[arg(long, value_name = "PEM", requires = "bundle", conflicts_with_all = ["identity", "issuer"])]
+    public_key: Option<PathBuf>,
+    /// The bundle must be signed by whoever has this name
+    #[arg(long, value_name = "NAME", requires_all = ["bundle", "issuer"])]
+    identity: Option<String>,
+    /// The name must be vouched for by this issuer
+    #[arg(long, value_name = "URL", requires = "identity")]
+    issuer: Option<String>,
+    /// Take a bundle that is in no transparency log
+    #[arg(long, requires = "bundle")]
+    unlogged: bool,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -138,6 +155,17 @@ impl Judged {
 
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let trust = args.trust.read()?;
+    if let Some(bundle) = &args.bundle {
+        let wanted = match (&args.public_key, &args.identity, &args.issuer) {
+            (Some(key), ..) => Wanted::Key(key),
+            (None, Some(name), Some(issuer)) => Wanted::Identity { name, issuer },
+            _ => {
+                return Err(Failure::input(anyhow::anyhow!("nobody was named whose signature it must be"))
+                    .hint("`--public-key PEM`, or `--identity NAME --issuer URL`"));
+            }
+        };
+        return bundle::run(&args.file, bundle, &wanted, &trust.sigstore, !args.unlogged, context);
+    }
     let proof = args.proof.clone().unwrap_or_else(|| {
         let mut name = args.file.clone().into_os_string();
         name.push(".anchor.json");

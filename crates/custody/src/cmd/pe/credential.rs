@@ -262,7 +262,7 @@ pub(super) fn read_certificates(file: &Path) -> Result<Vec<Certificate>, Failure
 }
 
 /// A small file that may hold a secret.
-pub(super) fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(in crate::cmd) fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     read_up_to(file, MAX_FILE)
 }
 

@@ -95,6 +95,11 @@ impl Trust {
         self.keys.iter().map(|key| &key.verifier as &dyn Verifier).collect()
     }
 
+    /// The keys at these positions.
+    pub(super) fn keys(&self, signers: &[usize]) -> Vec<&PublicKey> {
+        signers.iter().filter_map(|at| Some(&self.keys.get(*at)?.verifier)).collect()
+    }
+
     /// Whether every policy is met by those who signed.
     pub(super) fn accept(&self, signers: &[usize], source: Source<'_>) -> Outcome {
         for (at, (file, policy)) in self.policies.iter().enumerate() {
