@@ -83,6 +83,22 @@ impl Avx512 {
         // SAFETY: `self` exists only where AVX-512 F and BW were detected.
         unsafe { dual(lanes, pieces, blocks) }
     }
+
+    /// SHA-256 alone: one block of each of sixteen messages.
+    #[inline]
+    pub(crate) fn sha256_lanes(self, state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
+        // SAFETY: `self` exists only where AVX-512 F and BW were detected.
+        unsafe { sha256_lanes(state, blocks) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sha256_lanes(state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
+    let before = load_rows(state);
+    let new = sha256_rounds(before, words(blocks));
+    for ((row, before), new) in state.iter_mut().zip(before).zip(new) {
+        store(row, add(before, new));
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
