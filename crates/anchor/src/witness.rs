@@ -53,7 +53,10 @@ impl WitnessKey {
         let key: [u8; 32] = key.try_into().map_err(|_| bad("the key is not of 32 bytes"))?;
         let digest = sha2::Sha256::new().chain_update(name).chain_update(b"\n").chain_update(&raw).finalize();
         let id = [digest[0], digest[1], digest[2], digest[3]];
-        if name.is_empty() || name.contains(char::is_whitespace) || !hash.eq_ignore_ascii_case(&hex::encode(id)) {
+        if name.is_empty()
+            || name.contains(char::is_whitespace)
+            || !hash.eq_ignore_ascii_case(&hex::encode(id))
+        {
             return Err(bad("the hash does not belong to the name and the key"));
         }
         let key = Ed25519Verifier::from_bytes(&key).map_err(|e| bad(&e.to_string()))?;
@@ -167,8 +170,8 @@ impl<L: Ledger> Authority for Witness<L> {
     fn submit(&self, order: &Order<'_>) -> Result<Anchor, AnchorError> {
         for _ in 0..ATTEMPTS {
             let (event, proof) = self.ledger.prove(order)?;
-            let mut proof =
-                InclusionProof::parse(&proof).map_err(|e| AnchorError::malformed("proof of the ledger", e))?;
+            let mut proof = InclusionProof::parse(&proof)
+                .map_err(|e| AnchorError::malformed("proof of the ledger", e))?;
             let size = proof.note.lines().nth(1).and_then(|size| size.parse().ok());
             let size = size.ok_or_else(|| AnchorError::malformed("proof of the ledger", "no size"))?;
             let Some(lines) = self.cosign(&proof.note, size)? else { continue };

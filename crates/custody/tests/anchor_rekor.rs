@@ -117,7 +117,8 @@ fn sigstore_go_verifies_what_we_entered() {
     home.write("release.bin", "what is anchored");
     home.run(&["anchor", "submit", "release.bin", "--rekor", &log.address], 0);
     let proof: Value =
-        serde_json::from_slice(&std::fs::read(home.folder().join("release.bin.anchor.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(home.folder().join("release.bin.anchor.json")).unwrap())
+            .unwrap();
     let bundle = &proof["anchors"][0]["bundle"];
     home.write("bundle.json", bundle.to_string());
     // The key is the one in the entry: it was made for this signature alone.

@@ -60,8 +60,10 @@ fn witness(log: NoteVerifier) -> Witness {
             reader.read_exact(&mut body).unwrap();
             let (status, answer) =
                 add_checkpoint(std::str::from_utf8(&body).unwrap(), &log, &key, &mut shared.lock().unwrap());
-            let head =
-                format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", answer.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                answer.len()
+            );
             let _ = stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat());
         }
     });

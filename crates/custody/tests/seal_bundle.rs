@@ -169,7 +169,8 @@ fn issuer(home: &Home) -> (String, String) {
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
     });
     serve(listener, move |path, _| {
-        if path.contains("well-known") { discovery.to_string() } else { keys.to_string() }.into_bytes()
+        let answer = if path.contains("well-known") { &discovery } else { &keys };
+        answer.to_string().into_bytes()
     });
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -218,25 +219,73 @@ fn a_seal_is_signed_by_name_without_a_lasting_key() {
     home.write("token.jwt", &token);
     home.write(
         "fulcio.yaml",
-        format!("oidc-issuers:\n  {issuer}:\n    issuer-url: {issuer}\n    client-id: sigstore\n    type: email\n"),
+        format!(
+            "oidc-issuers:\n  {issuer}:\n    issuer-url: {issuer}\n    client-id: sigstore\n    type: email\n"
+        ),
     );
     let (port, socket) = (free(), format!("@custody-test-{}", std::process::id()));
-    let line = ["serve", "--ca", "ephemeralca", "--ct-log-url", "", "--config-path", "fulcio.yaml", "--host", "127.0.0.1",
-        "--port", &port, "--grpc-host", "127.0.0.1", "--grpc-port", &free(), "--metrics-port", &free(),
-        "--legacy-unix-domain-socket", &socket];
+    let line = [
+        "serve",
+        "--ca",
+        "ephemeralca",
+        "--ct-log-url",
+        "",
+        "--config-path",
+        "fulcio.yaml",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--grpc-host",
+        "127.0.0.1",
+        "--grpc-port",
+        &free(),
+        "--metrics-port",
+        &free(),
+        "--legacy-unix-domain-socket",
+        &socket,
+    ];
     let _fulcio = start(&fulcio, &home, &line, &port);
     let certifier = format!("http://127.0.0.1:{port}");
 
     openssl(dir, "genpkey -algorithm ED25519 -out log.key.pem");
     openssl(dir, "pkey -in log.key.pem -pubout -out log.pub.pem");
     let port = free();
-    let line = ["serve", "--http-port", &port, "--grpc-port", &free(), "--http-metrics-port", &free(), "--hostname", "log.test",
-        "--storage-dir", "store", "--signer-filepath", "log.key.pem", "--checkpoint-interval", "1s"];
+    let line = [
+        "serve",
+        "--http-port",
+        &port,
+        "--grpc-port",
+        &free(),
+        "--http-metrics-port",
+        &free(),
+        "--hostname",
+        "log.test",
+        "--storage-dir",
+        "store",
+        "--signer-filepath",
+        "log.key.pem",
+        "--checkpoint-interval",
+        "1s",
+    ];
     let _rekor = start(&rekor, &home, &line, &port);
     let (log, tsa) = (format!("http://127.0.0.1:{port}"), tsa(&home));
 
-    let line = ["seal", "bundle", "payments.seal.json", "--fulcio", &certifier, "--identity-token", "token.jwt",
-        "--rekor", &log, "--tsa", &tsa, "-o", "by-name.json"];
+    let line = [
+        "seal",
+        "bundle",
+        "payments.seal.json",
+        "--fulcio",
+        &certifier,
+        "--identity-token",
+        "token.jwt",
+        "--rekor",
+        &log,
+        "--tsa",
+        &tsa,
+        "-o",
+        "by-name.json",
+    ];
     let made = json_of(&home, &line, 0);
     assert_eq!(made["signer"], format!("release@bank.example ({issuer})"));
     assert_eq!(made["log_index"], 0);
@@ -255,12 +304,19 @@ fn a_seal_is_signed_by_name_without_a_lasting_key() {
     let logs = json!([{"baseUrl": "https://log.test", "hashAlgorithm": "SHA2_256", "logId": {"keyId": STANDARD.encode(id)},
         "publicKey": {"rawBytes": STANDARD.encode(&spki), "keyDetails": "PKIX_ED25519",
             "validFor": {"start": "2020-01-01T00:00:00Z"}}}]);
-    home.write("trusted.json", root(logs, chain(&[der("fulcio.pem")]), chain(&[der("tsa.pem"), der("root.pem")])));
+    home.write(
+        "trusted.json",
+        root(logs, chain(&[der("fulcio.pem")]), chain(&[der("tsa.pem"), der("root.pem")])),
+    );
 
-    let verify = ["anchor", "verify", "payments", "--bundle", "by-name.json", "--trusted-root", "trusted.json"];
+    let verify =
+        ["anchor", "verify", "payments", "--bundle", "by-name.json", "--trusted-root", "trusted.json"];
     let by = |name: &'static str| [&verify[..], &["--identity", name, "--issuer", &issuer]].concat();
     let held = json_of(&home, &by("release@bank.example"), 0);
-    assert_eq!((&held["identity"]["name"], &held["log"]), (&"release@bank.example".into(), &"log.test".into()));
+    assert_eq!(
+        (&held["identity"]["name"], &held["log"]),
+        (&"release@bank.example".into(), &"log.test".into())
+    );
     home.run(&by("somebody@bank.example"), 1);
     let sha256 = hex::encode(gm::Dual::digest(b"a program").sha256);
     let judged = |name: &str| {

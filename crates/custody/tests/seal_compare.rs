@@ -99,11 +99,26 @@ fn provenance_is_stated_of_what_was_sealed() {
         return;
     }
     home.run(&["seal", "create", "bin/payments", "-o", "p.seal.json"], 0);
-    let line = ["seal", "provenance", "p.seal.json", "--builder", "https://ci.example.com/runner/4", "--build-type",
-        "https://ci.example.com/go@v1", "--from", "bin/payments", "--parameter", "ref=v1.2.3", "--started",
-        "2026-11-20T08:30:00Z", "-o", "p.json"];
+    let line = [
+        "seal",
+        "provenance",
+        "p.seal.json",
+        "--builder",
+        "https://ci.example.com/runner/4",
+        "--build-type",
+        "https://ci.example.com/go@v1",
+        "--from",
+        "bin/payments",
+        "--parameter",
+        "ref=v1.2.3",
+        "--started",
+        "2026-11-20T08:30:00Z",
+        "-o",
+        "p.json",
+    ];
     home.run(&line, 0);
-    let envelope: Value = serde_json::from_slice(&std::fs::read(home.folder().join("p.json")).unwrap()).unwrap();
+    let envelope: Value =
+        serde_json::from_slice(&std::fs::read(home.folder().join("p.json")).unwrap()).unwrap();
     let payload = envelope["payload"].as_str().unwrap();
     let statement: Value = {
         use base64::Engine as _;

@@ -55,7 +55,8 @@ impl Keyless {
 fn challenge(token: &str) -> Result<String, AnchorError> {
     let bad = |why: &str| AnchorError::request("identity token", why);
     let mut parts = token.split('.');
-    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(bad("it is no JWT"));
     };
     let claims = decode(claims).map_err(|_| bad("its claims are not base64"))?;
@@ -83,7 +84,8 @@ pub(crate) fn parse(answer: &[u8]) -> Result<Certificate, AnchorError> {
     let bad = |why: &dyn std::fmt::Display| AnchorError::malformed("answer of Fulcio", why);
     let wire: Wire = serde_json::from_slice(answer).map_err(|e| bad(&e))?;
     let chain = wire.signed_certificate_embedded_sct.chain.certificates;
-    let leaf = chain.first().filter(|_| chain.len() <= MAX_CHAIN).ok_or_else(|| bad(&"no chain of certificates"))?;
+    let leaf =
+        chain.first().filter(|_| chain.len() <= MAX_CHAIN).ok_or_else(|| bad(&"no chain of certificates"))?;
     let read = Certificate::from_pem_or_der(leaf.as_bytes()).map_err(|e| bad(&e))?;
     read.into_iter().next().ok_or_else(|| bad(&"no certificate"))
 }

@@ -12,9 +12,9 @@ mod verify;
 
 pub use bundle::{Bundle, MAX_BUNDLE};
 pub use certificate::{Identity, identity as identity_of};
-pub(crate) use fulcio::parse as parse_certificate;
-pub use fulcio::Keyless;
 pub(crate) use entry::{Expected, Signed, check as check_entry, verifier_of};
+pub use fulcio::Keyless;
+pub(crate) use fulcio::parse as parse_certificate;
 pub(crate) use log::is_known;
 pub use root::{Chain, Log, MAX_ROOT, Range, TrustedRoot};
 pub use verify::{Artifact, IN_TOTO, Policy, Signer, Verified, verify};

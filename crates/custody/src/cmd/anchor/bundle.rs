@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anchor::AnchorError;
-use anchor::sigstore::{Artifact, Bundle, Identity, MAX_BUNDLE, Policy, Signer, TrustedRoot, Verified, verify};
+use anchor::sigstore::{
+    Artifact, Bundle, Identity, MAX_BUNDLE, Policy, Signer, TrustedRoot, Verified, verify,
+};
 use event::{Fact, Severity};
 use serde::Serialize;
 
@@ -58,7 +60,8 @@ impl Judged {
         let verdict = if self.holds { "holds" } else { "broken" };
         let mut text = format!("`{}` sha256:{}\n  {verdict:9} {}\n", self.file, self.sha256, self.bundle);
         if let Some(verified) = &self.verified {
-            let by = verified.identity.as_ref().map(|by| format!("  signer    {} ({})\n", by.name, by.issuer));
+            let by =
+                verified.identity.as_ref().map(|by| format!("  signer    {} ({})\n", by.name, by.issuer));
             text += &by.unwrap_or_default();
             verified.times.iter().for_each(|time| text += &format!("  time      {time}\n"));
             if let (Some(log), Some(index)) = (&verified.log, verified.log_index) {
@@ -91,10 +94,8 @@ pub(super) fn run(
         if bundle.message_signature.is_none() {
             return verify(&bundle, &Artifact::Subject(&found), &policy);
         }
-        let bytes = read(file, MAX_ARTEFACT).map_err(|e| AnchorError::Request {
-            what: "artefact",
-            why: e.to_string(),
-        })?;
+        let bytes = read(file, MAX_ARTEFACT)
+            .map_err(|e| AnchorError::Request { what: "artefact", why: e.to_string() })?;
         verify(&bundle, &Artifact::Bytes(&bytes), &policy)
     });
     let (verified, reason) = match judged {

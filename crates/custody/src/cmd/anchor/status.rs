@@ -41,7 +41,9 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> Outcome {
             let authority = match authorities::of(&file.anchors[at], &http, context) {
                 Ok(authority) => authority,
                 Err(failure) => {
-                    context.output.remark(&format!("remark: {} was not asked: {failure}", file.anchors[at].authority));
+                    context
+                        .output
+                        .remark(&format!("remark: {} was not asked: {failure}", file.anchors[at].authority));
                     continue;
                 }
             };

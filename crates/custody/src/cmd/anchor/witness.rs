@@ -43,8 +43,10 @@ fn unproved(error: impl std::fmt::Display) -> AnchorError {
 impl Ledger for OwnLedger<'_> {
     fn prove(&self, order: &Order<'_>) -> Result<(String, String), AnchorError> {
         let session = self.0.session().map_err(unproved)?;
-        let object =
-            vec![("biz_id".to_owned(), order.biz_id.to_owned()), ("sha256".to_owned(), order.subject.sha256())];
+        let object = vec![
+            ("biz_id".to_owned(), order.biz_id.to_owned()),
+            ("sha256".to_owned(), order.subject.sha256()),
+        ];
         let act = Some("ANCHOR.REQUESTED".to_owned());
         let filter = Filter { act, object, reverse: true, limit: Some(1), ..Filter::default() };
         let mut newest = None;

@@ -130,7 +130,8 @@ pub(super) fn run(args: &BundleArgs, context: &Context) -> Outcome {
         (Some(url), Some(token)) => keyless(&envelope, url, &read_token(token)?, &http)?,
         _ => existing(&envelope, &trust, &opened.signers, args.signer.as_deref())?,
     };
-    let (bundle, uuid) = enter(args, signed.bundle, &http, &signed.der, signed.certificate, signed.algorithm)?;
+    let (bundle, uuid) =
+        enter(args, signed.bundle, &http, &signed.der, signed.certificate, signed.algorithm)?;
     let json = bundle.to_json().map_err(failure)?;
     let entry = bundle.verification_material.tlog_entries.first();
     let exported = Exported {
@@ -168,8 +169,10 @@ fn keyless(
     let Keyless { key, certificate } = Keyless::new(http, url, token).map_err(failure)?;
     let envelope = Envelope::sign(IN_TOTO, &payload, &[&key]).map_err(Failure::environment)?;
     let der = certificate.as_der().to_vec();
-    let signer = anchor::sigstore::identity_of(&certificate)
-        .map_or_else(|| certificate.subject.to_string(), |identity| format!("{} ({})", identity.name, identity.issuer));
+    let signer = anchor::sigstore::identity_of(&certificate).map_or_else(
+        || certificate.subject.to_string(),
+        |identity| format!("{} ({})", identity.name, identity.issuer),
+    );
     let mut bundle = Bundle::of_statement(envelope, String::new());
     bundle.verification_material.public_key = None;
     bundle.verification_material.certificate = Some(RawBytes { raw_bytes: der.clone() });
@@ -184,9 +187,8 @@ fn existing(
     wanted: Option<&str>,
 ) -> Result<Signed, Failure> {
     let keys = trust.keys(signers);
-    let known = |algorithm| {
-        matches!(algorithm, Algorithm::Ed25519 | Algorithm::EcdsaP256 | Algorithm::EcdsaP384)
-    };
+    let known =
+        |algorithm| matches!(algorithm, Algorithm::Ed25519 | Algorithm::EcdsaP256 | Algorithm::EcdsaP384);
     let key = keys
         .iter()
         .filter(|key| wanted.is_none_or(|id| key.key_id().as_str().starts_with(id)))
@@ -231,8 +233,11 @@ fn enter(
 impl Exported {
     fn lines(&self) -> String {
         let mut text = format!("bundled `{}`\n  signer   {}\n", self.seal, self.signer);
-        let facts =
-            [("log", self.log.clone()), ("index", self.log_index.map(|i| i.to_string())), ("uuid", self.uuid.clone())];
+        let facts = [
+            ("log", self.log.clone()),
+            ("index", self.log_index.map(|i| i.to_string())),
+            ("uuid", self.uuid.clone()),
+        ];
         for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             text += &format!("  {name:8} {value}\n");
         }

@@ -148,7 +148,8 @@ pub(super) fn run(args: &ProvenanceArgs, context: &Context) -> Outcome {
 
 /// The statement; its subject is the seal's, to the letter.
 fn statement(args: &ProvenanceArgs, seal: &Seal, dependencies: &[Value]) -> Result<Value, seal::SealError> {
-    let sealed: Value = serde_json::from_slice(&seal::Head::of(seal, b"").to_statement()?).unwrap_or_default();
+    let sealed: Value =
+        serde_json::from_slice(&seal::Head::of(seal, b"").to_statement()?).unwrap_or_default();
     let parameters: BTreeMap<&str, &str> =
         args.parameter.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut metadata = serde_json::Map::new();

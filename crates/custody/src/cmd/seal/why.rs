@@ -189,7 +189,8 @@ fn is_time(text: &str) -> bool {
 
 /// Two components of a rooted path.
 fn is_path(text: &str) -> bool {
-    let rooted = |at: usize| text[at..].split('/').skip(1).filter(|part| !part.is_empty()).take(2).count() == 2;
+    let rooted =
+        |at: usize| text[at..].split('/').skip(1).filter(|part| !part.is_empty()).take(2).count() == 2;
     let drive =
         text.as_bytes().windows(3).any(|w| w[0].is_ascii_alphabetic() && w[1] == b':' && w[2] == b'\\');
     drive || text.find('/').is_some_and(rooted) && !is_time(text)
