@@ -54,6 +54,27 @@ const NOT_HERE: &[(&str, &str)] = &[
         "custody audit verify --checkpoint dated.checkpoint --tsa-roots tsa-root.pem",
         "there is no such checkpoint without the network; `tests/checkpoint.rs` makes one",
     ),
+    (
+        "custody anchor submit bin.seal.json --tsa http://timestamp.example.com/ -o bin.anchor.json",
+        "nobody answers at these addresses; `tests/anchor.rs` has an authority of its own",
+    ),
+    (
+        "custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/",
+        "nobody answers at these addresses; `tests/rekor.rs` of `anchor` plays a log",
+    ),
+    (
+        "custody seal bundle bin.seal.json --fulcio https://fulcio.example.com --identity-token token.jwt -o by-name.sigstore.json",
+        "nobody answers at these addresses; `tests/seal_bundle.rs` asks a Fulcio of its own",
+    ),
+    (
+        "custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged",
+        "there is no such bundle; `tests/seal_bundle.rs` makes one",
+    ),
+    ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
+    (
+        "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",
+        "there is no such proof; `tests/anchor.rs` makes one",
+    ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
     (
