@@ -15,7 +15,7 @@ use signing::dsse::Envelope;
 
 use super::signers::{self, SignerArgs};
 use super::trust::{self, Source, Trust};
-use super::{Context, concluded, keyring, malformed, read};
+use super::{Context, keyring, malformed, read};
 use crate::aside::Aside;
 use crate::failure::{Failure, Outcome};
 use crate::given;

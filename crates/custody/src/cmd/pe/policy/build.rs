@@ -122,8 +122,8 @@ impl Built {
 
 pub(super) fn run(args: &BuildArgs, context: &Context) -> Outcome {
     let trust = args.trust.read()?;
-    let bound = Bound::open(&args.seal, &args.directory, Some(&args.directory), context)?;
-    let runs = evidence::gather(&bound, &trust, args.all, context)?;
+    let bound = Bound::open(&args.seal, &[], context)?;
+    let runs = evidence::gather(&bound, &args.directory, &trust, args.all, context)?;
     if runs.is_empty() {
         let what = format!("nothing in `{}` is an image or a script", args.directory.display());
         return Err(Failure::input(anyhow::anyhow!(what)).hint("hash every file with `--all`"));

@@ -4,7 +4,7 @@
 //! holds and that binds this tree.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use authenticode::SealRoots;
 use authenticode::subject::{Kind, Subject};
@@ -41,17 +41,19 @@ pub(super) fn trace(entry: &Entry) -> (String, String) {
 /// Every entry that Windows would run; every file with `all`.
 pub(super) fn gather(
     bound: &Bound,
+    directory: &Path,
     trust: &Trust,
     all: bool,
     context: &Context,
 ) -> Result<Vec<Runs>, Failure> {
-    if let Some(first) = bound.compare(context)?.others.first() {
-        return Err(differs(bound, first));
+    let observed = bound.observe(directory, context)?;
+    if let Some(first) = observed.others().first() {
+        return Err(differs(bound, directory, first));
     }
     let mut roots = None;
     let mut out = Vec::new();
     for entry in bound.seal.tree().entries().iter().filter(|entry| entry.kind == EntryKind::File) {
-        let path = bound.directory.join(entry.path.as_str());
+        let path = directory.join(entry.path.as_str());
         let mut file = std::fs::File::open(&path).map_err(|e| unreadable(e, &path))?;
         let subject = Subject::read(&mut file).map_err(|e| super::super::failure(e, &path))?;
         let report = match subject.kind {
@@ -62,10 +64,10 @@ pub(super) fn gather(
         if content(&mut file).map_err(|e| unreadable(e, &path))? != entry.digest.sha256 {
             let expected = match roots {
                 Some(roots) => roots,
-                None => *roots.insert(bound.roots()?),
+                None => *roots.insert(observed.roots(bound)?),
             };
             if !report.as_ref().is_some_and(|report| binds(report, expected)) {
-                return Err(differs(bound, entry.path.as_str()));
+                return Err(differs(bound, directory, entry.path.as_str()));
             }
         }
         let (trace, leaf) = trace(entry);
@@ -131,8 +133,7 @@ fn binds(report: &Report, roots: SealRoots) -> bool {
     report.holds() && report.signatures.iter().any(|s| s.holds() && s.seal == Some(roots))
 }
 
-fn differs(bound: &Bound, path: &str) -> Failure {
-    let directory: &PathBuf = &bound.directory;
+fn differs(bound: &Bound, directory: &Path, path: &str) -> Failure {
     let what = format!("`{}` is not what `{}` seals: {path} differs", directory.display(), bound.name());
     Failure::finding(anyhow::anyhow!(what)).hint(
         "seal it anew; or, if it was signed with `--seal` since, name the authority of its signer with `--ca`",
