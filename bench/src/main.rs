@@ -6,8 +6,10 @@
 
 mod append;
 mod evidence;
+mod inspect;
 mod measure;
 mod pe;
+#[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -43,7 +45,9 @@ fn main() -> Result<()> {
         ("evidence", evidence::run),
         ("sm2", sm2::run),
         ("append", append::run),
+        ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("verify", verify::run),

@@ -15,10 +15,13 @@
 //! assert_eq!(lanes.digest(7), gm::Dual::digest(b"abc"));
 //! ```
 
+mod pages;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 #[cfg(test)]
 mod tests;
+
+pub use pages::sha256_pages;
 
 use crate::DualDigest;
 use crate::sm3::level::Level;

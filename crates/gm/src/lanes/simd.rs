@@ -4,7 +4,7 @@
 //! references to arrays.
 #![expect(unsafe_code, reason = "calls of functions with target features")]
 
-use super::{BLOCK, LANES, Lanes, Pieces, Rows};
+use super::{BLOCK, LANES, Lanes, Pieces, Rows, SHA256_IV};
 use crate::sm3::T;
 use crate::sm3::simd::Avx512;
 use crate::sm3::simd::avx512::{V, add, choose, load, majority, p0, p1, rol, splat, store, words, xor, xor3};
@@ -92,6 +92,12 @@ impl Avx512 {
         // SAFETY: `self` exists only where AVX-512 F and BW were detected.
         unsafe { sha256_lanes(state, blocks) }
     }
+
+    /// The states after sixteen equally long streams that begin here and end in the same block.
+    pub(super) fn sha256(self, pieces: Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
+        // SAFETY: `self` exists only where AVX-512 F and BW were detected.
+        unsafe { sha256(&pieces, end) }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -101,6 +107,29 @@ fn sha256_lanes(state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
     for ((row, before), new) in state.iter_mut().zip(before).zip(new) {
         store(row, add(before, new));
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sha256(pieces: &Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
+    let mut rows = SHA256_IV.map(|word| [word; LANES]);
+    let mut state = load_rows(&rows);
+    let length = pieces.iter().map(|piece| piece.len()).min().unwrap_or(0);
+    for at in 0..=length {
+        let mut blocks = [end; LANES];
+        if at < length {
+            for (block, piece) in blocks.iter_mut().zip(pieces) {
+                *block = &piece[at];
+            }
+        }
+        let new = sha256_rounds(state, words(&blocks));
+        for (state, new) in state.iter_mut().zip(new) {
+            *state = add(*state, new);
+        }
+    }
+    for (row, value) in rows.iter_mut().zip(state) {
+        store(row, value);
+    }
+    rows
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

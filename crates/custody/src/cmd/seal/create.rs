@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use event::Fact;
-use evidence::{Form, Options};
+use evidence::{Form, Images, Options};
 use seal::{Exclude, Seal, SealError, SignedSeal, Subject};
 use serde::Serialize;
 use signing::Signer;
@@ -13,7 +13,7 @@ use signing::Signer;
 use crate::recorder::Recorded;
 
 use super::signers::{self, SignerArgs};
-use super::{AS_FILE, Context, LimitArgs, collect, concluded, malformed};
+use super::{AS_FILE, Context, LimitArgs, collect, concluded, malformed, programs};
 use crate::aside::Aside;
 use crate::failure::{Failure, Outcome};
 
@@ -41,6 +41,9 @@ pub(super) struct CreateArgs {
     /// Look into archives inside, one level: `app.jar!/META-INF/MANIFEST.MF` becomes an entry too
     #[arg(long, conflicts_with = "as_file")]
     nested: bool,
+    /// Note what Authenticode signs of each Windows program too, so that the seal still holds when they are signed
+    #[arg(long)]
+    authenticode: bool,
     /// Read and report, and write nothing; needs no key
     #[arg(long)]
     dry_run: bool,
@@ -60,6 +63,9 @@ struct Created {
     format: Option<seal::Format>,
     entries: usize,
     bytes: u64,
+    /// Windows programs of which the Authenticode digests are in the seal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,11 +115,14 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         form,
         entries_only: args.entries_only,
         nested: args.nested,
+        images: if args.authenticode { Images::Digests } else { Images::Ignored },
         ..Options::default()
     };
-    let evidence = collect(&args.path, &options, context)?;
-    warn_of_closed(&evidence, context);
-    let seal = evidence.into_seal().map_err(|e| unsealable(e, &args.path))?;
+    let mut found = collect(&args.path, &options, context)?;
+    warn_of_closed(&found, context);
+    let programs = programs(std::mem::take(&mut found.images));
+    let sealed = found.into_seal().and_then(|seal| seal.with_programs(programs));
+    let seal = sealed.map_err(|e| unsealable(e, &args.path))?;
     warn_of_case(&seal, context);
     let created = Created::of(args, &seal, &keys);
     if args.dry_run {
@@ -237,6 +246,7 @@ impl Created {
             format,
             entries: seal.tree().entries().len(),
             bytes: seal.tree().entries().iter().map(|e| e.size).sum(),
+            programs: args.authenticode.then(|| seal.programs().len()),
             sha256: digest.map(|d| hex::encode(d.sha256)),
             sm3: digest.map(|d| hex::encode(d.sm3)),
             tree: Roots { sha256: hex::encode(roots.sha256), sm3: hex::encode(roots.sm3) },
@@ -251,7 +261,9 @@ impl Created {
         let kind = self.format.map_or_else(|| self.kind.to_owned(), |f| f.to_string());
         let mut text =
             format!("{verb} `{}`: {kind}, {} entries, {} bytes\n", self.path, self.entries, self.bytes);
+        let programs = self.programs.map(|count| count.to_string());
         let facts = [
+            ("programs", programs.as_deref()),
             ("sha256", self.sha256.as_deref()),
             ("sm3", self.sm3.as_deref()),
             ("tree", Some(self.tree.sha256.as_str())),
