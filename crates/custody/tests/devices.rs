@@ -24,7 +24,6 @@ fn library() -> PathBuf {
 fn home(crypto: &str) -> Home {
     let home = Home::new();
     home.write("home/custody.toml", format!("version = 1\n[crypto]\n{crypto}"));
-    home.run(&["key", "new"], 0);
     home.write("bin/app", "abc");
     home
 }

@@ -98,6 +98,15 @@ impl Signed {
     /// # Errors
     /// The writer's.
     pub fn write_to(&self, mut out: impl Write) -> io::Result<()> {
+        self.write_fields(&mut out)?;
+        out.write_all(b"}")
+    }
+
+    /// The same without the brace at its end, for whoever adds fields of their own.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_fields(&self, mut out: impl Write) -> io::Result<()> {
         out.write_all(b"{\"payload\":\"")?;
         let mut encoder = base64::write::EncoderWriter::new(&mut out, &STANDARD);
         encoder.write_all(self.payload())?;
@@ -106,8 +115,7 @@ impl Signed {
         out.write_all(b"\",\"payloadType\":")?;
         serde_json::to_writer(&mut out, &self.payload_type)?;
         out.write_all(b",\"signatures\":")?;
-        serde_json::to_writer(&mut out, &self.signatures)?;
-        out.write_all(b"}")
+        Ok(serde_json::to_writer(&mut out, &self.signatures)?)
     }
 }
 

@@ -188,39 +188,43 @@ fn store_rows(rows: &mut Rows, values: [V; 8], busy: __mmask16) {
     }
 }
 
-/// One round of SHA-256 (§6.2.2 step 3), before it, from the sixteenth on, its word of the schedule. The names turn instead
-/// of the values.
-macro_rules! sha256 {
-    ($w:ident, $j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
-        if $j > 15 {
-            $w[$j % 16] = scheduled($w[$j % 16], $w[($j + 1) % 16], $w[($j + 9) % 16], $w[($j + 14) % 16]);
-        }
-        let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
-        let first = add(add($h, add($w[$j % 16], splat(K[$j]))), add(sum1, choose($e, $f, $g)));
-        let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
-        $d = add($d, first);
-        $h = add(first, add(sum0, majority($a, $b, $c)));
-    };
-}
-
-/// The 64 rounds.
+/// The 64 rounds, sixteen by sixteen; between them the next sixteen words of the schedule.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sha256_rounds(state: [V; 8], mut w: [V; 16]) -> [V; 8] {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-    macro_rules! eight {
-        ($($j:literal)*) => {$(
-            sha256!(w, $j, a b c d e f g h);
-            sha256!(w, $j + 1, h a b c d e f g);
-            sha256!(w, $j + 2, g h a b c d e f);
-            sha256!(w, $j + 3, f g h a b c d e);
-            sha256!(w, $j + 4, e f g h a b c d);
-            sha256!(w, $j + 5, d e f g h a b c);
-            sha256!(w, $j + 6, c d e f g h a b);
-            sha256!(w, $j + 7, b c d e f g h a);
-        )*};
+    macro_rules! step {
+        ($k:expr, $j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
+            let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
+            let first = add(add($h, add(w[$j], splat($k[$j]))), add(sum1, choose($e, $f, $g)));
+            let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
+            $d = add($d, first);
+            $h = add(first, add(sum0, majority($a, $b, $c)));
+        };
     }
-    eight!(0 8 16 24 32 40 48 56);
+    for (sixteen, k) in K.as_chunks::<16>().0.iter().enumerate() {
+        if sixteen > 0 {
+            for j in 0..16 {
+                w[j] = scheduled(w[j], w[(j + 1) % 16], w[(j + 9) % 16], w[(j + 14) % 16]);
+            }
+        }
+        step!(k, 0, a b c d e f g h);
+        step!(k, 1, h a b c d e f g);
+        step!(k, 2, g h a b c d e f);
+        step!(k, 3, f g h a b c d e);
+        step!(k, 4, e f g h a b c d);
+        step!(k, 5, d e f g h a b c);
+        step!(k, 6, c d e f g h a b);
+        step!(k, 7, b c d e f g h a);
+        step!(k, 8, a b c d e f g h);
+        step!(k, 9, h a b c d e f g);
+        step!(k, 10, g h a b c d e f);
+        step!(k, 11, f g h a b c d e);
+        step!(k, 12, e f g h a b c d);
+        step!(k, 13, d e f g h a b c);
+        step!(k, 14, c d e f g h a b);
+        step!(k, 15, b c d e f g h a);
+    }
     [a, b, c, d, e, f, g, h]
 }
 
@@ -228,9 +232,21 @@ fn sha256_rounds(state: [V; 8], mut w: [V; 16]) -> [V; 8] {
 /// other, and the two chains have nothing to do with one another.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn both(of_sha256: [V; 8], of_sm3: [V; 8], words: [V; 16]) -> ([V; 8], [V; 8]) {
+fn both(sha256: [V; 8], sm3: [V; 8], words: [V; 16]) -> ([V; 8], [V; 8]) {
     let mut w = words;
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = of_sha256;
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = sha256;
+    macro_rules! sha256 {
+        ($j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
+            if $j > 15 {
+                w[$j % 16] = scheduled(w[$j % 16], w[($j + 1) % 16], w[($j + 9) % 16], w[($j + 14) % 16]);
+            }
+            let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
+            let first = add(add($h, add(w[$j % 16], splat(K[$j]))), add(sum1, choose($e, $f, $g)));
+            let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
+            $d = add($d, first);
+            $h = add(first, add(sum0, majority($a, $b, $c)));
+        };
+    }
     // Called with the number of rounds of SM3 that were done: the same of SHA-256 follow.
     macro_rules! four {
         (8) => { four!(odd 4) };
@@ -242,19 +258,19 @@ fn both(of_sha256: [V; 8], of_sm3: [V; 8], words: [V; 16]) -> ([V; 8], [V; 8]) {
         (56) => { four!(odd 52) };
         (64) => { four!(odd 60) };
         (odd $j:literal) => {
-            sha256!(w, $j, e f g h a b c d);
-            sha256!(w, $j + 1, d e f g h a b c);
-            sha256!(w, $j + 2, c d e f g h a b);
-            sha256!(w, $j + 3, b c d e f g h a);
+            sha256!($j, e f g h a b c d);
+            sha256!($j + 1, d e f g h a b c);
+            sha256!($j + 2, c d e f g h a b);
+            sha256!($j + 3, b c d e f g h a);
         };
         ($done:literal) => {
-            sha256!(w, $done - 4, a b c d e f g h);
-            sha256!(w, $done - 3, h a b c d e f g);
-            sha256!(w, $done - 2, g h a b c d e f);
-            sha256!(w, $done - 1, f g h a b c d e);
+            sha256!($done - 4, a b c d e f g h);
+            sha256!($done - 3, h a b c d e f g);
+            sha256!($done - 2, g h a b c d e f);
+            sha256!($done - 1, f g h a b c d e);
         };
     }
-    let sm3 = compress_lanes!(of_sm3, words, four);
+    let sm3 = compress_lanes!(sm3, words, four);
     ([a, b, c, d, e, f, g, h], sm3)
 }
 
