@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("pkix", 1),
     ("codeintegrity", 1),
     ("ledger", 2),
+    ("gmdevice", 2),
     ("keystore", 2),
     ("seal", 2),
     ("authenticode", 2),

@@ -58,6 +58,9 @@ enum Command {
     Toolchain(cmd::toolchain::ToolchainArgs),
     /// Sign Windows programs with Authenticode, and judge their signatures
     Pe(cmd::pe::PeArgs),
+    /// Check a signed tree in one go: signatures, the root that they bind, and every file
+    #[command(after_help = cmd::verify::EXAMPLES)]
+    Verify(Box<cmd::verify::VerifyArgs>),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Take events over HTTP: the daemon
@@ -128,6 +131,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Modules(args) => cmd::modules::run(&args, &context()?),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Pe(args) => cmd::pe::run(args, &context()?),
+        Command::Verify(args) => cmd::verify::run(&args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Serve(args) => cmd::serve::run(args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),

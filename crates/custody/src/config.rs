@@ -22,6 +22,15 @@ version = 1
 #trees = [\"sha256\", \"sm3\"]
 #signers = []
 
+[crypto]
+# Who computes SM3 of what is sealed and verified: \"cpu\", \"kernel\" (AF_ALG) or \"sdf\" (a GM/T 0018 library).
+#seal_sm3 = \"cpu\"
+# Whether the processor computes when that cannot be; each time is an event.
+#fall_back = true
+# The GM/T 0018 library, whose keys sign as `--key sdf:INDEX`, and the file with their password.
+#sdf_library = \"/usr/lib/libsdf.so\"
+#sdf_password_file = \"/etc/custody/sdf.password\"
+
 [serve]
 # The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
 #listen = [\"127.0.0.1:8480\"]
@@ -56,6 +65,9 @@ pub(crate) struct Config {
     /// `[ledger]`, which `audit` reads by itself: every process that opens the home must sign alike.
     #[serde(default)]
     ledger: audit::LedgerSettings,
+    /// `[crypto]`.
+    #[serde(default)]
+    pub(crate) crypto: crate::crypto::Crypto,
     /// `[serve]`.
     #[serde(default)]
     pub(crate) serve: crate::daemon::settings::Serve,

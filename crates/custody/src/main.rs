@@ -5,6 +5,7 @@ mod aside;
 mod cli;
 mod cmd;
 mod config;
+mod crypto;
 mod daemon;
 mod failure;
 mod given;

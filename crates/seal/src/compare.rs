@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::container::{Container, Format};
 use crate::entry::{Entry, EntryKind};
 use crate::path::EntryPath;
+use crate::program::{self, Program};
 use crate::statement::{Seal, Subject};
 
 /// What an artefact was found to be. Filled in by whoever reads it; damaged places do not stop the reading.
@@ -87,6 +88,9 @@ pub struct Comparison {
     /// Why reading ended early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// Programs that were signed since they were sealed, and are still the same but for that. They are no difference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<EntryPath>,
     /// What stands in the place of what was sealed. No entry was compared then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
@@ -175,7 +179,25 @@ impl Comparison {
     /// Whether nothing differs.
     #[must_use]
     pub fn holds(&self) -> bool {
-        *self == Self::default()
+        !self.entries_differ() && self.container.is_empty() && self.broken.is_none() && self.instead.is_none()
+    }
+
+    /// Puts those changed entries apart that are programs of which the seal has the Authenticode digests, and that still
+    /// have the same ones by `programs`, sorted by path: they were signed since. What their signatures are worth is not
+    /// said. In an archive that is compared byte by byte nothing is put apart: its own bytes differ too.
+    pub fn set_signed_apart(&mut self, seal: &Seal, found: &Observation, programs: &[Program]) {
+        if matches!(found.kind, ObservedKind::Archive(_)) {
+            return;
+        }
+        let is_signed = |change: &Change| {
+            let ChangeReason::Found(now) = &change.reason else { return false };
+            let same = now.kind == change.sealed.kind && now.mode == change.sealed.mode;
+            let sealed = program::find(seal.programs(), &change.path);
+            same && sealed.is_some() && sealed == program::find(programs, &change.path)
+        };
+        let (signed, changed) = std::mem::take(&mut self.changed).into_iter().partition(is_signed);
+        self.changed = changed;
+        self.signed = signed.into_iter().map(|change: Change| change.path).collect();
     }
 
     fn compare_entries(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>, found: &Observation) {

@@ -28,6 +28,7 @@ mod entry;
 mod error;
 mod exclude;
 mod path;
+mod program;
 mod statement;
 mod tree;
 
@@ -42,8 +43,9 @@ pub use entry::{Entry, EntryKind, LINK_MODE, MAX_MODE};
 pub use error::SealError;
 pub use exclude::Exclude;
 pub use path::{EntryPath, MAX_DEPTH, MAX_PATH, PathError, escape};
+pub use program::{Program, bound_tree};
 pub use statement::{
     MAX_ENVELOPE, MAX_SIGNATURES, MAX_STATEMENT, Opened, PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, Seal,
-    Subject,
+    SignedSeal, Subject,
 };
 pub use tree::{ALGORITHM, MAX_ENTRIES, Tree, leaf_input};

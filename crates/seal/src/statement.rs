@@ -5,7 +5,7 @@
 
 use gm::DualDigest;
 use serde::{Deserialize, Serialize};
-use signing::dsse::Envelope;
+use signing::dsse::{Envelope, Signed};
 use signing::{Signer, Verifier};
 
 use crate::container::Container;
@@ -13,6 +13,7 @@ use crate::entry::{Entry, EntryKind, digest_text};
 use crate::error::SealError;
 use crate::exclude::Exclude;
 use crate::path::escape;
+use crate::program::{self, Program};
 use crate::tree::{ALGORITHM, Tree};
 
 /// `_type` of the statement (in-toto attestation framework, "Statement layer v1").
@@ -39,7 +40,9 @@ pub struct Seal {
     name: String,
     subject: Subject,
     exclude: Exclude,
+    nested: bool,
     tree: Tree,
+    programs: Vec<Program>,
 }
 
 /// What was sealed.
@@ -85,7 +88,8 @@ impl Seal {
     /// # Errors
     /// When subject and tree contradict each other.
     pub fn new(name: &str, subject: Subject, tree: Tree) -> Result<Self, SealError> {
-        let seal = Self { name: name.to_owned(), subject, exclude: Exclude::default(), tree };
+        let (name, exclude, programs) = (name.to_owned(), Exclude::default(), Vec::new());
+        let seal = Self { name, subject, exclude, nested: false, tree, programs };
         seal.check()?;
         Ok(seal)
     }
@@ -96,6 +100,26 @@ impl Seal {
     /// When an entry is among what the patterns leave out, or the subject is no directory.
     pub fn excluding(mut self, exclude: Exclude) -> Result<Self, SealError> {
         self.exclude = exclude;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes that archives inside were looked into: what they hold is listed as `ARCHIVE!/PATH`.
+    ///
+    /// # Errors
+    /// When the subject is a single file.
+    pub fn nesting(mut self) -> Result<Self, SealError> {
+        self.nested = true;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes what Authenticode signs of the Windows programs among the entries, sorted by path.
+    ///
+    /// # Errors
+    /// When one of them is no file of the tree, or they are not sorted.
+    pub fn with_programs(mut self, programs: Vec<Program>) -> Result<Self, SealError> {
+        self.programs = programs;
         self.check()?;
         Ok(self)
     }
@@ -118,6 +142,18 @@ impl Seal {
         &self.exclude
     }
 
+    /// Whether archives inside were looked into.
+    #[must_use]
+    pub fn nested(&self) -> bool {
+        self.nested
+    }
+
+    /// What Authenticode signs of the Windows programs among the entries, where the sealer noted it.
+    #[must_use]
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
     /// The entries and roots.
     #[must_use]
     pub fn tree(&self) -> &Tree {
@@ -136,10 +172,12 @@ impl Seal {
 
     fn check(&self) -> Result<(), SealError> {
         self.exclude.check()?;
+        program::check(&self.programs, &self.tree)?;
         match &self.subject {
             Subject::Directory => self.check_exclude(),
             _ if !self.exclude.is_empty() => Err(SealError::Malformed("only a directory leaves paths out")),
             Subject::Archive { container, .. } => container.check(),
+            Subject::File if self.nested => Err(SealError::Malformed("a single file has nothing inside")),
             Subject::File => match self.tree.entries() {
                 [entry] if entry.kind == EntryKind::File => Ok(()),
                 _ => Err(SealError::Malformed("the seal of a file has one entry, which is a file")),
@@ -180,9 +218,22 @@ impl Seal {
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(&self, signers: &[&dyn Signer]) -> Result<Vec<u8>, SealError> {
-        let envelope =
-            Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
-        to_bytes(&envelope)
+        let signed = self.signed(signers)?;
+        let mut bytes = Vec::new();
+        signed.write_to(&mut bytes).map_err(|e| SealError::Json(serde_json::Error::io(e)))?;
+        Ok(bytes)
+    }
+
+    /// The same, signed and still to be written: of a seal of many entries, the text is kept once.
+    ///
+    /// # Errors
+    /// As [`Seal::sign`].
+    pub fn signed(&self, signers: &[&dyn Signer]) -> Result<SignedSeal, SealError> {
+        let wire = Wire::of(self);
+        let write = |out: &mut Vec<u8>| Ok(serde_json::to_writer(out, &wire)?);
+        let signed = Signed::new(PAYLOAD_TYPE, write, signers).map_err(SealError::Signature)?;
+        check_size(signed.payload().len(), MAX_STATEMENT)?;
+        Ok(SignedSeal(signed))
     }
 
     /// Reads an envelope that one of `trusted` must have signed. An unknown version is reported before the
@@ -224,6 +275,20 @@ impl Seal {
     /// When it is not an envelope.
     pub fn unchecked_signers(bytes: &[u8]) -> Result<Vec<String>, SealError> {
         Ok(read_envelope(bytes)?.signatures.into_iter().map(|s| escape(s.keyid.as_bytes())).collect())
+    }
+}
+
+/// A seal that is signed and not written yet.
+pub struct SignedSeal(Signed);
+
+impl SignedSeal {
+    /// Writes the envelope, with a newline at its end.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
+        self.0.write_to(&mut out)?;
+        out.write_all(b"\n")
     }
 }
 
@@ -313,7 +378,11 @@ struct WirePredicate<'a> {
     container: Option<Container>,
     #[serde(default, skip_serializing_if = "Exclude::is_empty")]
     exclude: Exclude,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    nested: bool,
     entries: std::borrow::Cow<'a, [Entry]>,
+    #[serde(default, skip_serializing_if = "<[Program]>::is_empty")]
+    programs: std::borrow::Cow<'a, [Program]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -352,7 +421,9 @@ impl<'a> Wire<'a> {
                 },
                 container,
                 exclude: seal.exclude.clone(),
+                nested: seal.nested,
                 entries: seal.tree.entries().into(),
+                programs: seal.programs.as_slice().into(),
             },
         }
     }
@@ -377,7 +448,9 @@ impl<'a> Wire<'a> {
                 return Err(SealError::Malformed("a container needs the digests of its bytes"));
             }
         };
-        let seal = Seal { name: subject.name, subject: kind, exclude: self.predicate.exclude, tree };
+        let (nested, exclude) = (self.predicate.nested, self.predicate.exclude);
+        let programs = self.predicate.programs.into_owned();
+        let seal = Seal { name: subject.name, subject: kind, exclude, nested, tree, programs };
         seal.check()?;
         match seal.digest() == digest {
             true => Ok(seal),

@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;
 pub(crate) mod toolchain;
+pub(crate) mod verify;
 
 use crate::home::Home;
 use crate::output::Output;

@@ -21,6 +21,7 @@ pub(super) use trust::{Source, open};
 pub(super) use verify::read;
 
 use super::Context;
+use crate::crypto;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
 
@@ -36,11 +37,13 @@ pub(crate) struct SealArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
+    /// Seal a directory, an archive (ZIP, 7z, tar, tar.gz, tar.xz, tar.zst) or a file
     #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
                       $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
-                      $ custody seal create bin -o two.seal.json --key default --key release-2026")]
+                      $ custody seal create release.zip -o inside.seal.json --nested\n  \
+                      $ custody seal create bin -o two.seal.json --key default --key release-2026\n  \
+                      $ custody seal create dist -o dist.seal.json --authenticode")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
     #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
@@ -102,6 +105,7 @@ pub(crate) fn collect(
     options: &evidence::Options,
     context: &Context,
 ) -> Result<evidence::Evidence, Failure> {
+    let options = &evidence::Options { sm3: crypto::seal_sm3(context)?, ..options.clone() };
     let bar = context.output.bytes_bar(None, "hashing");
     let result = evidence::collect(path, options, &|done, total| {
         if let Some(total) = total.filter(|t| bar.length() != Some(*t)) {
@@ -118,6 +122,13 @@ pub(crate) fn collect(
     })
 }
 
+/// What was found of Windows programs, as a seal lists it.
+pub(super) fn programs(images: Vec<evidence::Image>) -> Vec<seal::Program> {
+    let program =
+        |image: evidence::Image| seal::Program { path: image.path, size: image.size, digest: image.digest };
+    images.into_iter().map(program).collect()
+}
+
 pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
     let hint = match &error {
         EvidenceError::Limit { field, .. } => {
@@ -131,6 +142,9 @@ pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
         EvidenceError::NoDirectory { headers: 1.., .. } => Some(
             "`zip -FF FILE --out MENDED` rebuilds the directory from what still stands; then seal that"
                 .to_owned(),
+        ),
+        EvidenceError::Device(_) => Some(
+            "mend the device; or let the processor compute: `seal_sm3 = \"cpu\"` in custody.toml".to_owned(),
         ),
         EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),
         _ => None,

@@ -100,6 +100,7 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("KEY.ROTATED", "a key was replaced by a new one"),
     ("MODULES.VERIFIED", "go.sum, the module cache and the checksum database agree"),
     ("MODULES.MISMATCH", "go.sum, the module cache and the checksum database contradict each other"),
+    ("CRYPTO.FALLBACK", "a device could not compute, and the processor did"),
     ("SEAL.CREATED", "an artefact was sealed"),
     ("SEAL.SIGNED", "a signature was added to a seal"),
     ("SEAL.VERIFIED", "an artefact is the one that was sealed"),

@@ -1,8 +1,10 @@
 //! `custody pe`: Authenticode signatures of Windows programs, made and judged anywhere.
 
+mod batch;
 mod bound;
 pub(crate) mod credential;
 mod csr;
+mod direct;
 mod prompt;
 mod replace;
 mod sign;
@@ -11,6 +13,11 @@ mod timestamp;
 mod trust;
 pub(crate) mod tsa;
 mod verify;
+
+pub(super) use bound::{Bound, Observed};
+pub(super) use text::Facts;
+pub(super) use trust::TrustArgs;
+pub(super) use verify::examine;
 
 use std::path::Path;
 

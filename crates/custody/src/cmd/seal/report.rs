@@ -28,6 +28,9 @@ pub(super) struct Report<'a> {
     removed: Vec<&'a str>,
     renamed: &'a [seal::Rename],
     container: &'a [seal::DamagedRange],
+    /// Programs that were signed since, and are the same but for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed: Vec<&'a str>,
     /// Entries behind the place where the archive breaks off.
     unread: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,7 @@ impl<'a> Report<'a> {
             removed: found.removed.iter().map(seal::EntryPath::as_str).collect(),
             renamed: &found.renamed,
             container: &found.container,
+            signed: found.signed.iter().map(seal::EntryPath::as_str).collect(),
             unread: found.unread.iter().map(seal::EntryPath::as_str).collect(),
             broken: found.broken.as_deref(),
             instead: found.instead,
@@ -135,7 +139,12 @@ impl<'a> Report<'a> {
         if self.holds {
             let by: Vec<_> =
                 self.signed_by.iter().map(|s| format!("{} ({})", s.name, short(&s.key_id))).collect();
-            return format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
+            let mut text =
+                format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
+            for path in &self.signed {
+                text += &format!("  signed since it was sealed: {}\n", seal::escape(path.as_bytes()));
+            }
+            return text;
         }
         let mut text = String::new();
         let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");

@@ -9,6 +9,7 @@ use signing::{Signer, keys};
 use super::{Context, keyring};
 use crate::cmd::key;
 use crate::config::Config;
+use crate::crypto;
 use crate::failure::Failure;
 use crate::given;
 
@@ -17,7 +18,7 @@ const MAX_KEY: usize = 64 * 1024;
 
 #[derive(Args)]
 pub(super) struct SignerArgs {
-    /// Sign with this key of the home [default: as custody.toml says, else `default`]; repeatable
+    /// Sign with this key of the home, or `sdf:INDEX` of a GM/T 0018 device [default: as custody.toml says, else `default`]; repeatable
     #[arg(long, value_name = "NAME")]
     key: Vec<String>,
     /// Sign with this private key (PKCS #8 PEM: Ed25519, ECDSA or SM2); repeatable
@@ -34,6 +35,10 @@ impl SignerArgs {
             _ => None,
         };
         for name in self.key.iter().chain(&default) {
+            if let Some(signer) = crypto::sdf_signer(context, name)? {
+                signers.push(Box::new(signer));
+                continue;
+            }
             let ring = keyring(context)
                 .ok_or_else(|| Failure::input(anyhow::anyhow!("there is no home with a key `{name}`")))?;
             signers.push(ring.signer(name).map_err(key::failure)?);

@@ -4,11 +4,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use evidence::Options;
+use evidence::{Images, Options};
 use seal::Comparison;
 
 use super::report::Report;
-use super::{Context, LimitArgs, Source, collect, concluded, keyring, open};
+use super::{Context, LimitArgs, Source, collect, concluded, keyring, open, programs};
 use crate::failure::{Failure, Outcome};
 use crate::given;
 
@@ -33,12 +33,16 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let ring = keyring(context);
     let source = Source { file: &args.seal, trust: &args.trust };
     let (seal, signed_by) = open(&read(&args.seal)?, source, ring.as_ref())?;
-    let options = match args.entries_only {
+    let mut options = match args.entries_only {
         true => Options::for_entries(&seal, args.limits.limits()),
         false => Options::for_comparison(&seal, args.limits.limits()),
     };
+    if !seal.programs().is_empty() {
+        options.images = Images::Digests;
+    }
     let found = collect(&args.path, &options, context)?;
-    let comparison = Comparison::of(&seal, &found.observation);
+    let mut comparison = Comparison::of(&seal, &found.observation);
+    comparison.set_signed_apart(&seal, &found.observation, &programs(found.images));
     let mut report = Report::new(&args.path, &args.seal, &seal, signed_by, &comparison);
     report.entries_only |= args.entries_only;
     if let Some(note) = report.note() {
