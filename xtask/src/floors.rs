@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seal", 2),
     ("authenticode", 2),
     ("shmring", 2),
+    ("anchor", 3),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),

@@ -7,6 +7,7 @@ mod floors;
 mod fuzz;
 mod lint;
 mod rig;
+mod sigstore;
 mod step;
 mod test;
 

@@ -46,6 +46,7 @@ pub(crate) fn soak() -> Result<()> {
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
     rig()?;
+    crate::sigstore::build()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
     rig::apply(&mut command);
     step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))

@@ -34,6 +34,8 @@ version = 1
 [serve]
 # The daemon, `custody serve`: where it listens, TLS, and the file of bearer tokens (docs/http.md).
 #listen = [\"127.0.0.1:8480\"]
+# The `[[anchor]]` of kind antchain, tencent, xuperchain or rest that anchors what comes to /v1/evidence.
+#evidence = \"chain\"
 
 [heartbeat]
 # Seconds between heartbeats of the daemon, and after how many without an event from outside it records the silence.
@@ -49,6 +51,12 @@ version = 1
 [alerts]
 # Rules of alerts (docs/formats/alerts.md).
 #file = \"alerts.toml\"
+
+# Who anchors, by name: timestamp authorities, logs, chains (docs/formats/anchor.md).
+#[[anchor]]
+#name = \"tsa\"
+#kind = \"rfc3161\"
+#url = \"http://timestamp.example.com/\"
 ";
 
 /// The version of the format that this program reads.
@@ -80,6 +88,9 @@ pub(crate) struct Config {
     /// `[alerts]`.
     #[serde(default)]
     pub(crate) alerts: crate::daemon::settings::Alerts,
+    /// `[[anchor]]`.
+    #[serde(default)]
+    pub(crate) anchor: Vec<crate::chains::Named>,
 }
 
 /// What concerns seals.

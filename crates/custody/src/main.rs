@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod chains;
 mod cli;
 mod cmd;
 mod config;

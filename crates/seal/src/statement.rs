@@ -12,6 +12,8 @@ use crate::container::Container;
 use crate::entry::{Entry, EntryKind, digest_text};
 use crate::error::SealError;
 use crate::exclude::Exclude;
+use crate::file::SealFile;
+use crate::head::Head;
 use crate::path::escape;
 use crate::program::{self, Program};
 use crate::tree::{ALGORITHM, Tree};
@@ -233,7 +235,8 @@ impl Seal {
         let write = |out: &mut Vec<u8>| Ok(serde_json::to_writer(out, &wire)?);
         let signed = Signed::new(PAYLOAD_TYPE, write, signers).map_err(SealError::Signature)?;
         check_size(signed.payload().len(), MAX_STATEMENT)?;
-        Ok(SignedSeal(signed))
+        let head = Head::of(self, signed.payload()).sign(signers)?;
+        Ok(SignedSeal { signed, head })
     }
 
     /// Reads an envelope that one of `trusted` must have signed. An unknown version is reported before the
@@ -243,7 +246,7 @@ impl Seal {
     /// [`SealError::Signature`] when nobody in `trusted` signed or a trusted signature does not verify; the other
     /// variants when the seal is malformed.
     pub fn open(bytes: &[u8], trusted: &[&dyn Verifier]) -> Result<Opened, SealError> {
-        let envelope = read_envelope(bytes)?;
+        let envelope = SealFile::read(bytes)?.envelope;
         check_versions(&envelope.unchecked_payload().map_err(SealError::Signature)?)?;
         let (payload, signers) = envelope.verify(trusted).map_err(SealError::Signature)?;
         drop(envelope);
@@ -261,12 +264,23 @@ impl Seal {
         signers: &[&dyn Signer],
     ) -> Result<(Vec<u8>, Opened), SealError> {
         let opened = Self::open(bytes, trusted)?;
-        let mut envelope = read_envelope(bytes)?;
-        envelope.add(signers).map_err(SealError::Signature)?;
-        if envelope.signatures.len() > MAX_SIGNATURES {
+        let mut file = SealFile::read(bytes)?;
+        let statement = file.envelope.unchecked_payload().map_err(SealError::Signature)?;
+        file.envelope.add(signers).map_err(SealError::Signature)?;
+        if file.envelope.signatures.len() > MAX_SIGNATURES {
             return Err(SealError::Limit { what: "signatures", limit: MAX_SIGNATURES });
         }
-        Ok((to_bytes(&envelope)?, opened))
+        file.head = Some(Head::of(&opened.seal, &statement).countersign(file.head, signers)?);
+        Ok((file.to_bytes()?, opened))
+    }
+
+    /// The envelope of the statement, or of the head: what other tools read, nothing of it verified.
+    ///
+    /// # Errors
+    /// When it is no seal, or [`SealError::NoHead`].
+    pub fn envelope(bytes: &[u8], head: bool) -> Result<Envelope, SealError> {
+        let file = SealFile::read(bytes)?;
+        if head { file.head.ok_or(SealError::NoHead) } else { Ok(file.envelope) }
     }
 
     /// The key ids that an envelope names, **not verified**: for showing whose key would have to be trusted.
@@ -274,53 +288,45 @@ impl Seal {
     /// # Errors
     /// When it is not an envelope.
     pub fn unchecked_signers(bytes: &[u8]) -> Result<Vec<String>, SealError> {
-        Ok(read_envelope(bytes)?.signatures.into_iter().map(|s| escape(s.keyid.as_bytes())).collect())
+        Ok(SealFile::read(bytes)?
+            .envelope
+            .signatures
+            .into_iter()
+            .map(|s| escape(s.keyid.as_bytes()))
+            .collect())
     }
 }
 
 /// A seal that is signed and not written yet.
-pub struct SignedSeal(Signed);
+pub struct SignedSeal {
+    signed: Signed,
+    head: Envelope,
+}
 
 impl SignedSeal {
-    /// Writes the envelope, with a newline at its end.
+    /// Writes the file, with a newline at its end.
     ///
     /// # Errors
     /// The writer's.
     pub fn write_to(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
-        self.0.write_to(&mut out)?;
-        out.write_all(b"\n")
+        self.signed.write_fields(&mut out)?;
+        out.write_all(b",\"head\":")?;
+        serde_json::to_writer(&mut out, &self.head)?;
+        out.write_all(b"}\n")
     }
 }
 
-fn to_bytes(envelope: &Envelope) -> Result<Vec<u8>, SealError> {
-    let mut bytes = serde_json::to_vec(envelope).map_err(SealError::Json)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-fn read_envelope(bytes: &[u8]) -> Result<Envelope, SealError> {
-    check_size(bytes.len(), MAX_ENVELOPE)?;
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(SealError::Json)?;
-    if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(unknown("payload type", &envelope.payload_type, PAYLOAD_TYPE));
-    }
-    if envelope.signatures.len() > MAX_SIGNATURES {
-        return Err(SealError::Limit { what: "signatures", limit: MAX_SIGNATURES });
-    }
-    Ok(envelope)
-}
-
-fn check_size(size: usize, limit: usize) -> Result<(), SealError> {
+pub(crate) fn check_size(size: usize, limit: usize) -> Result<(), SealError> {
     if size > limit { Err(SealError::Limit { what: "bytes", limit }) } else { Ok(()) }
 }
 
-fn unknown(what: &'static str, found: &str, known: &'static str) -> SealError {
+pub(crate) fn unknown(what: &'static str, found: &str, known: &'static str) -> SealError {
     SealError::Unknown { what, found: escape(found.as_bytes()), known }
 }
 
 /// What must be known before the rest can be understood.
 #[derive(Deserialize)]
-struct Head {
+struct Versions {
     #[serde(rename = "_type")]
     statement_type: String,
     #[serde(rename = "predicateType")]
@@ -328,12 +334,12 @@ struct Head {
 }
 
 fn check_versions(json: &[u8]) -> Result<(), SealError> {
-    let head: Head = serde_json::from_slice(json).map_err(SealError::Json)?;
-    if head.statement_type != STATEMENT_TYPE {
-        return Err(unknown("statement type", &head.statement_type, STATEMENT_TYPE));
+    let found: Versions = serde_json::from_slice(json).map_err(SealError::Json)?;
+    if found.statement_type != STATEMENT_TYPE {
+        return Err(unknown("statement type", &found.statement_type, STATEMENT_TYPE));
     }
-    if head.predicate_type != PREDICATE_TYPE {
-        return Err(unknown("seal version", &head.predicate_type, PREDICATE_TYPE));
+    if found.predicate_type != PREDICATE_TYPE {
+        return Err(unknown("seal version", &found.predicate_type, PREDICATE_TYPE));
     }
     Ok(())
 }
@@ -352,14 +358,14 @@ struct Wire<'a> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireSubject {
-    name: String,
+pub(crate) struct WireSubject {
+    pub(crate) name: String,
     digest: WireSubjectDigest,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireSubjectDigest {
+pub(crate) struct WireSubjectDigest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -396,22 +402,13 @@ struct WireTree {
 impl<'a> Wire<'a> {
     fn of(seal: &'a Seal) -> Self {
         let roots = seal.tree.roots();
-        let digest = seal.digest();
         let container = match &seal.subject {
             Subject::Archive { container, .. } => Some(container.clone()),
             _ => None,
         };
         Self {
             statement_type: STATEMENT_TYPE.into(),
-            subject: vec![WireSubject {
-                name: seal.name.clone(),
-                digest: WireSubjectDigest {
-                    sha256: digest.map(|d| hex::encode(d.sha256)),
-                    sm3: digest.map(|d| hex::encode(d.sm3)),
-                    root_sha256: hex::encode(roots.sha256),
-                    root_sm3: hex::encode(roots.sm3),
-                },
-            }],
+            subject: vec![WireSubject::new(&seal.name, seal.digest(), roots)],
             predicate_type: PREDICATE_TYPE.into(),
             predicate: WirePredicate {
                 tree: WireTree {
@@ -456,6 +453,24 @@ impl<'a> Wire<'a> {
             true => Ok(seal),
             false => Err(SealError::Malformed("the subject's digests are not those of its one entry")),
         }
+    }
+}
+
+impl WireSubject {
+    pub(crate) fn new(name: &str, digest: Option<DualDigest>, roots: DualDigest) -> Self {
+        let digest = WireSubjectDigest {
+            sha256: digest.map(|d| hex::encode(d.sha256)),
+            sm3: digest.map(|d| hex::encode(d.sm3)),
+            root_sha256: hex::encode(roots.sha256),
+            root_sm3: hex::encode(roots.sm3),
+        };
+        Self { name: name.to_owned(), digest }
+    }
+
+    /// The digests of the subject's bytes, if it has bytes, after its roots were found to be these.
+    pub(crate) fn plain(&self, roots: DualDigest) -> Result<Option<DualDigest>, SealError> {
+        check_subject_roots(&self.digest, roots)?;
+        self.digest.plain()
     }
 }
 

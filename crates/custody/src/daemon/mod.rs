@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod connection;
 mod events;
+mod evidence;
 mod figures;
 mod gate;
 mod intake;
@@ -53,6 +54,7 @@ pub(crate) struct Daemon {
     alarm: alarm::Watch,
     readings: read::Readings,
     spill: Option<Arc<audit::Spill>>,
+    evidences: Option<evidence::Evidences>,
     output: Output,
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct Orders {
     pub(crate) pulse: audit::Pulse,
     pub(crate) cadence: Option<audit::retention::Cadence>,
     pub(crate) rules: std::path::PathBuf,
+    /// Who anchors what comes as evidence.
+    pub(crate) authority: Option<Box<dyn anchor::Authority>>,
     pub(crate) output: Output,
 }
 
@@ -87,7 +91,7 @@ impl Daemon {
 
 /// Owns the home and serves until it is told to stop.
 pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
-    let Orders { settings, pulse, cadence, rules, output } = orders;
+    let Orders { settings, pulse, cadence, rules, authority, output } = orders;
     settings.check()?;
     let gate = Gate::read(&settings)?;
     let listeners = listen::bind(&settings.listen)?;
@@ -97,13 +101,24 @@ pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
     }
     let alarm = alarm::Watch::start(&session, Some(rules), home)?;
     let spill = store::open_spill(&settings)?;
+    let evidences = authority.map(|who| evidence::Evidences::start(&session, who)).transpose()?;
     let heart = session.beat(pulse).map_err(failure)?;
     let keeping = cadence.map(|cadence| keep::start(&session, cadence, output)).transpose()?;
     let intake = Intake::new(&settings);
     let gate = RwLock::new(Arc::new(gate));
     let (figures, readings) = (Figures::default(), read::Readings::default());
-    let daemon =
-        Arc::new(Daemon { session, settings, gate, intake, figures, alarm, readings, spill, output });
+    let daemon = Arc::new(Daemon {
+        session,
+        settings,
+        gate,
+        intake,
+        figures,
+        alarm,
+        readings,
+        spill,
+        evidences,
+        output,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(daemon.intake.threads())

@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use super::answer::{Answer, Problem};
 use super::gate::Line;
 use super::intake::Room;
-use super::{Daemon, answer, body, events, otlp, read};
+use super::{Daemon, answer, body, events, evidence, otlp, read};
 
 /// A handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,8 @@ enum Handler {
     Checkpoint,
     Tile,
     Seen,
+    Evidence,
+    Evidenced,
 }
 
 /// One row of the table.
@@ -73,6 +75,14 @@ const ROUTES: &[Route] = &[
         query: &["within"],
         handler: Handler::Seen,
     },
+    Route {
+        method: Method::POST,
+        path: "/v1/evidence",
+        right: Some(Right::Record),
+        query: &[],
+        handler: Handler::Evidence,
+    },
+    get("/v1/evidence/", Some(Right::Record), Handler::Evidenced),
     get("/checkpoint", Some(Right::Monitor), Handler::Checkpoint),
     get("/tile/", Some(Right::Monitor), Handler::Tile),
 ];
@@ -160,6 +170,22 @@ async fn carry_out(
                 otlp::record(daemon, &asked, encoding, body, packing)
             })
             .await
+        }
+        Handler::Evidence => {
+            let packing = body::packing(request.headers())?;
+            if body::media_type(request.headers()) != "application/json" {
+                let detail = "evidence comes as application/json";
+                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+            }
+            let body = whole(daemon, request).await?;
+            on_a_thread(daemon, asked, move |daemon, asked| {
+                let body = body::unpack(body, packing, daemon.settings.max_body)?;
+                evidence::submit(daemon, &asked, &body)
+            })
+            .await
+        }
+        Handler::Evidenced => {
+            on_a_thread(daemon, asked, |daemon, asked| evidence::status(daemon, &asked)).await
         }
         Handler::Event => on_a_thread(daemon, asked, |daemon, asked| read::event(daemon, &asked)).await,
         Handler::Proof => on_a_thread(daemon, asked, |daemon, asked| read::proof(daemon, &asked)).await,

@@ -30,6 +30,8 @@ pub(crate) struct Serve {
     pub(crate) clients: std::collections::BTreeMap<String, String>,
     /// The file of bearer tokens; `serve.tokens` in the home when it is there.
     pub(crate) token_file: Option<PathBuf>,
+    /// The `[[anchor]]` that anchors what comes to `/v1/evidence`.
+    pub(crate) evidence: Option<String>,
     /// The action of an OTLP record that names none.
     pub(crate) otlp_act: Option<String>,
     /// What happens to events while the disk is full, by the way they come: `http`, `otlp`, `socket`.
