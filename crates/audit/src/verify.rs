@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use event::{InvalidComplianceEvent, read_stored_with};
+use event::{InvalidComplianceEvent, read_stored_with, validate};
 use ledger::{Reader, Report, VerifyOptions};
-
 use signing::note::Sm2NoteVerifier;
 
 use crate::{AuditError, LedgerSettings, LogKeys};
@@ -28,6 +27,9 @@ pub struct Verification {
     pub vault: Option<String>,
     /// The keys that must sign each checkpoint beside the log's own, and why one of them has not.
     pub signers: Vec<(String, Option<String>)>,
+    /// Events before this index are gone by the log's own word, and no `LEDGER.PRUNED` says so; looked for where all that is
+    /// there is read.
+    pub unsaid: Option<u64>,
 }
 
 impl Verification {
@@ -37,6 +39,7 @@ impl Verification {
         self.log.holds()
             && self.not_events_count == 0
             && self.vault.is_none()
+            && self.unsaid.is_none()
             && self.signers.iter().all(|(_, fault)| fault.is_none())
     }
 }
@@ -78,8 +81,14 @@ fn verify_with(
     let verifier = LogKeys::of(home).verifier()?;
     let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
     let log = ledger::verify(home, &verifier, &options, &mut twice)?;
-    let mut found =
-        Verification { log, not_events: Vec::new(), not_events_count: 0, vault: None, signers: Vec::new() };
+    let mut found = Verification {
+        log,
+        not_events: Vec::new(),
+        not_events_count: 0,
+        vault: None,
+        signers: Vec::new(),
+        unsaid: None,
+    };
     found.vault = crate::vault::damage(home)?;
     if let Some(checkpoint) = &found.log.checkpoint {
         let signers = LedgerSettings::of(home)?.verifiers(home, verifier.name())?;
@@ -137,7 +146,19 @@ fn check_events(
     found.not_events = parts.iter_mut().flat_map(|part| part.kept.drain(..)).collect();
     found.not_events.sort_by_key(|(index, _)| *index);
     found.not_events.truncate(MAX_KEPT);
+    let minimum = reader.checkpoint().minimum();
+    let said = parts.iter().any(|part| part.said);
+    found.unsaid = (minimum > 0 && range.start == minimum && !said).then_some(minimum);
     Ok(())
+}
+
+/// How the stored form begins that says what was pruned. No caller can record one.
+const PRUNED_LEAF: &[u8] = b"{\"act\":\"LEDGER.PRUNED\",";
+
+/// Whether an entry says that everything before `minimum` went.
+fn says(entry: &[u8], minimum: u64) -> bool {
+    let of = |event: event::Event<'_>| event.obj.get("before") == Some(minimum.to_string().as_str());
+    entry.starts_with(PRUNED_LEAF) && validate(entry).is_ok_and(of)
 }
 
 /// What one thread found.
@@ -146,6 +167,8 @@ struct Part {
     kept: Vec<(u64, InvalidComplianceEvent)>,
     count: u64,
     scratch: Vec<u8>,
+    /// Whether an entry says what was pruned.
+    said: bool,
 }
 
 impl Part {
@@ -158,11 +181,42 @@ impl Part {
                     self.kept.push((index, why));
                 }
             }
+            self.said = self.said || says(entry, reader.checkpoint().minimum());
             if index.is_multiple_of(EACH) {
                 done.fetch_add(EACH, Ordering::Relaxed);
             }
             true
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::Fact;
+
+    use super::*;
+    use crate::session::become_owner;
+
+    #[test]
+    fn what_goes_must_have_been_said() {
+        let home = tempfile::tempdir().unwrap();
+        crate::create_home(home.path(), "bank").unwrap();
+        let record = |owner: &crate::owner::Owner, fact: Fact| {
+            owner.record(vec![fact.subject("svc", "custody")]).unwrap()[0].as_ref().unwrap().index
+        };
+        let minimum = {
+            let owned = become_owner(home.path()).unwrap();
+            record(&owned.owner, Fact::new("DATA.READ"));
+            owned.owner.log.roll().unwrap();
+            record(&owned.owner, Fact::new("DATA.READ"));
+            owned.owner.log.prune(u64::MAX).unwrap()
+        };
+        let verified = || verify(home.path(), None, &mut |_, _| ()).unwrap();
+        assert!(minimum > 0 && verified().log.holds());
+        assert_eq!((verified().unsaid, verified().holds()), (Some(minimum), false));
+        let said = Fact::new("LEDGER.PRUNED").object("before", minimum.to_string());
+        record(&become_owner(home.path()).unwrap().owner, said);
+        assert!(verified().holds(), "{:?}", verified());
     }
 }

@@ -129,6 +129,10 @@ fn shown(found: &Verification) -> Shown {
     let unsigned = found.signers.iter().filter_map(|(name, fault)| Some((name, fault.as_ref()?)));
     let unsigned = unsigned.map(|(name, fault)| format!("the checkpoint is not signed by `{name}`: {fault}"));
     damage.extend(unsigned.collect::<Vec<_>>());
+    let unsaid = found
+        .unsaid
+        .map(|minimum| format!("events before index {minimum} are gone, and no LEDGER.PRUNED says so"));
+    damage.extend(unsaid.clone());
     let faults = found.signers.iter().filter(|(_, fault)| fault.is_some()).count() as u64;
     Shown {
         holds: found.holds(),
@@ -144,6 +148,7 @@ fn shown(found: &Verification) -> Shown {
         damage_count: found.log.damage_count
             + found.not_events_count
             + u64::from(found.vault.is_some())
+            + u64::from(unsaid.is_some())
             + faults,
     }
 }
