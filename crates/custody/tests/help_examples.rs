@@ -181,14 +181,14 @@ fn stage() -> Option<Home> {
     );
     stage.write("code.password", "secret\n");
     stage.write("webhook.secret", "enough bytes for a secret\n");
-    let set = ["pe", "resource", "set", "app.exe", "-o", "ready.exe", "--default-manifest"];
-    stage.run(&[&set[..], &["--time", "2026-11-20T08:30:00Z"]].concat(), 0);
-    stage.run(&["pe", "sign", "ready.exe", "--key", "code.key.pem", "--cert", "code.pem"], 0);
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     stage.write("dist/app.exe", support::pe::program(1));
     // Examples name events by their index, so they come first; the example that records them again changes nothing.
     assert!(shell(&stage, "custody audit record < events.jsonl").status.success());
+    let set = ["pe", "resource", "set", "app.exe", "-o", "ready.exe", "--default-manifest"];
+    stage.run(&[&set[..], &["--time", "2026-11-20T08:30:00Z"]].concat(), 0);
+    stage.run(&["pe", "sign", "ready.exe", "--key", "code.key.pem", "--cert", "code.pem"], 0);
     stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
     Some(stage)
 }

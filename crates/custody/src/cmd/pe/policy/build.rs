@@ -26,7 +26,7 @@ its seal entry's leaf hash; `--json` lists both. The policy is in audit mode unt
 Examples:
   $ custody pe policy build dist --seal dist.seal.json --ca root.pem --name payments -o payments.xml
   $ custody pe policy build dist --seal dist.seal.json --ca root.pem --publishers --all -o audit.xml
-  $ custody pe policy build dist --seal dist.seal.json --ca root.pem --windows --enforce --updated-by code.pem -o strict.xml";
+  $ custody pe policy build bin --seal bin.seal.json --all --updated-by code.pem -o strict.xml";
 
 #[derive(Args)]
 pub(super) struct BuildArgs {

@@ -28,8 +28,7 @@ Exit code 0: for every file the catalogue's signature and a hash rule of the pol
 policy must hold as well.
 
 Examples:
-  $ custody pe policy check payments.xml dist/app.exe --catalog dist.cat --ca root.pem
-  $ custody pe policy check strict.p7b dist/app.exe --catalog dist.cat --ca root.pem --json";
+  $ custody pe policy check payments.xml dist/app.exe --catalog dist.cat --ca root.pem";
 
 #[derive(Args)]
 pub(super) struct CheckArgs {

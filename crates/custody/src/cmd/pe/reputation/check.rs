@@ -23,7 +23,7 @@ anywhere.
 
 Examples:
   $ custody pe reputation check ready.exe --ca root.pem --domain download.example.com
-  $ custody pe reputation check ready.exe --ca root.pem --domain download.example.com --json";
+  $ custody pe reputation check ready.exe --ca root.pem --domain example.com --json";
 
 #[derive(Args)]
 pub(super) struct CheckArgs {

@@ -27,7 +27,7 @@ of materials (CycloneDX), the reason to paste, and SHA256SUMS over all of them. 
 number with `custody pe reputation record`.
 
 Examples:
-  $ custody pe reputation package ready.exe --ca root.pem --domain download.example.com -o submission --company 'Example Ltd' --repository https://github.com/example/payments --build https://ci.example.com/42";
+  $ custody pe reputation package ready.exe --ca root.pem --domain example.com -o submission";
 
 #[derive(Args)]
 pub(super) struct PackageArgs {

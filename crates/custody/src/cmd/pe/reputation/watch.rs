@@ -24,7 +24,7 @@ Exit code 0: nothing is due; 1: a certificate ends soon, the manifest named anot
 something failed; what could be done about it was done. Call it from a timer.
 
 Examples:
-  $ custody pe reputation watch ready.exe --state watch.json --ca root.pem --domain download.example.com";
+  $ custody pe reputation watch ready.exe --state watch.json --ca root.pem";
 
 const MAX_STATE: u64 = 16 << 20;
 const DAY: i64 = 86_400;

@@ -26,7 +26,7 @@ What Go's build information says of a program is filled in. The same input gives
 time, and with SOURCE_DATE_EPOCH or `--time` the header has one. A signed file is refused: sign it afterwards.
 
 Examples:
-  $ custody pe resource set app.exe --string CompanyName='Example Ltd' --file-version 1.2.3.4 -o bare.exe
+  $ custody pe resource set app.exe --string CompanyName=Example --file-version 1.2 -o bare.exe
   $ custody pe resource set bare.exe --default-manifest --time 2026-11-20T08:30:00Z";
 
 /// A larger manifest is not put in; the loader's own limit is below.
