@@ -83,7 +83,7 @@ fn agrees(go: &Go, judge: &Judge, program: &Program, whole: Variant, stripped: V
     let known: HashSet<u64> = told.types.keys().map(|offset| start + offset).collect();
     let unknown = types.all().iter().filter(|t| !known.contains(&t.address)).count();
     assert!(
-        unknown * 5 < types.all().len(),
+        unknown * 2 < types.all().len(),
         "{context}: {unknown} of {} unknown to DWARF",
         types.all().len()
     );
