@@ -52,7 +52,9 @@ pub struct DebugFunction {
     pub name: String,
     /// Its first address.
     pub entry: u64,
-    /// Receiver, parameters and results, in the order of the declaration.
+    /// Receiver, parameters and results, in the order of the declaration. The compiler leaves out those without a
+    /// name, an unnamed receiver too, and until Go 1.26 the dictionary that a generic function takes behind its
+    /// receiver: places computed from such a list are wrong. The type data of a method has its whole signature.
     pub parameters: Vec<Parameter>,
 }
 

@@ -9,7 +9,7 @@ use object::pe::{self, ImageNtHeaders32, ImageNtHeaders64};
 use object::read::pe::ImageNtHeaders;
 
 use crate::Binary;
-use crate::bytes::index;
+use crate::bytes::{Layout, index};
 use crate::facts::Kind;
 use crate::image::Image;
 
@@ -61,17 +61,17 @@ fn in_place(image: &Image<'_>, architecture: &str) -> Vec<(u64, u64)> {
         }
     }
     if let Some(entries) = table(elf::DT_RELR, elf::DT_RELRSZ) {
-        packed(image, entries, &mut places);
+        packed(image.layout, entries, &mut places);
     }
     places.iter().filter_map(|&place| Some((place, image.word(place)?))).collect()
 }
 
 /// An even entry is a place; an odd one a bit for each of the words that follow the last place.
-fn packed(image: &Image<'_>, entries: &[u8], places: &mut Vec<u64>) {
-    let pointer = image.layout.pointer as u64;
+fn packed(layout: Layout, entries: &[u8], places: &mut Vec<u64>) {
+    let pointer = layout.pointer as u64;
     let mut next = 0u64;
-    for entry in entries.chunks_exact(image.layout.pointer) {
-        let entry = image.layout.word(entry, 0).unwrap_or(0);
+    for entry in entries.chunks_exact(layout.pointer) {
+        let entry = layout.word(entry, 0).unwrap_or(0);
         if places.len() >= PLACES {
             return;
         }
@@ -123,4 +123,17 @@ fn blocks<P: ImageNtHeaders>(image: &Image<'_>) -> Option<Vec<(u64, u64)>> {
         }
     }
     Some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_places_follow_the_last_one() {
+        let entries: Vec<u8> = [0x1000u64, 0b1011, 0b11].into_iter().flat_map(u64::to_le_bytes).collect();
+        let mut places = Vec::new();
+        packed(Layout { big_endian: false, pointer: 8 }, &entries, &mut places);
+        assert_eq!(places, [0x1000, 0x1008, 0x1018, 0x1008 + 63 * 8]);
+    }
 }
