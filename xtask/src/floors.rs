@@ -19,9 +19,11 @@ const FLOORS: &[(&str, u8)] = &[
     ("seal", 2),
     ("authenticode", 2),
     ("shmring", 2),
+    ("goproc", 2),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),
+    ("livepatch", 3),
     ("audit-tracing", 4),
     ("custody", 5),
 ];
