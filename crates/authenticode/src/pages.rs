@@ -19,7 +19,10 @@ pub(crate) struct Pages {
     /// Start, end and place in the table of what is hashed, in the order of the file.
     spans: Vec<(u64, u64, usize)>,
     next: usize,
+    /// Of the page that was begun and not closed.
     hasher: Option<Hasher>,
+    /// Room for the digests of the pages of one call.
+    digests: Vec<[u8; 32]>,
     table: Vec<u8>,
 }
 
@@ -59,7 +62,7 @@ impl Pages {
         }
         let mut table = vec![0; (place + 1) * entry];
         put(&mut table, place * entry, last);
-        Ok(Self { digest, page, spans, next: 0, hasher: None, table })
+        Ok(Self { digest, page, spans, next: 0, hasher: None, digests: Vec::new(), table })
     }
 
     /// Takes bytes of the file, in order; those that no span has are passed over.
@@ -70,21 +73,47 @@ impl Pages {
                 return;
             }
             (at, bytes) = (at + skip as u64, &bytes[skip..]);
-            // The page that `at` stands in, and how much of it is here.
-            let within = (at - start) % self.page;
-            let room = usize::try_from((self.page - within).min(end - at)).unwrap_or(usize::MAX);
-            let part = &bytes[..room.min(bytes.len())];
-            self.hasher.get_or_insert_with(|| self.digest.hasher()).update(part);
-            (at, bytes) = (at + part.len() as u64, &bytes[part.len()..]);
-            if part.len() == room {
-                let index = place + usize::try_from((at - 1 - start) / self.page).unwrap_or(0);
-                let page_start = start + (at - 1 - start) / self.page * self.page;
-                self.close(index, page_start, at - page_start);
-                if at == end {
-                    self.next += 1;
-                }
+            let index = place + usize::try_from((at - start) / self.page).unwrap_or(0);
+            let whole = self.whole(index, at, end, bytes);
+            let taken = if whole > 0 { whole } else { self.part(index, at, (start, end), bytes) };
+            (at, bytes) = (at + taken as u64, &bytes[taken..]);
+            if at == end {
+                self.next += 1;
             }
         }
+    }
+
+    /// Takes the whole pages that `bytes` begins with, many at a time, and says how many bytes they are; none where a
+    /// page was begun before, or under SHA-1.
+    fn whole(&mut self, index: usize, at: u64, end: u64, bytes: &[u8]) -> usize {
+        // The headers' page is closed by `part` alone: what it counts and what it hashes differ by the fields left out.
+        if self.hasher.is_some() || self.digest != Digest::Sha256 || index == 0 {
+            return 0;
+        }
+        let page = usize::try_from(self.page).unwrap_or(usize::MAX);
+        let room = usize::try_from(end - at).unwrap_or(usize::MAX).min(bytes.len());
+        let count = room / page;
+        self.digests.resize(count, [0; 32]);
+        gm::sha256_pages(&bytes[..count * page], page, &mut self.digests);
+        let entry = 4 + self.digest.size();
+        for (number, digest) in self.digests.iter().enumerate() {
+            let place = (index + number) * entry;
+            put(&mut self.table, place, at + (number * page) as u64);
+            self.table[place + 4..place + entry].copy_from_slice(digest);
+        }
+        count * page
+    }
+
+    /// Takes what `bytes` has of the page at `at`, and closes it when that is its end.
+    fn part(&mut self, index: usize, at: u64, (start, end): (u64, u64), bytes: &[u8]) -> usize {
+        let within = (at - start) % self.page;
+        let room = usize::try_from((self.page - within).min(end - at)).unwrap_or(usize::MAX);
+        let part = &bytes[..room.min(bytes.len())];
+        self.hasher.get_or_insert_with(|| self.digest.hasher()).update(part);
+        if part.len() == room {
+            self.close(index, at - within, within + room as u64);
+        }
+        part.len()
     }
 
     /// Fills the page up with zeros. The two fields that signing changes are left out of the headers' page, and not

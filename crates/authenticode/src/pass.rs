@@ -14,8 +14,14 @@ use crate::error::{AuthenticodeError, Result};
 use crate::image::Image;
 use crate::pages::Pages;
 
-/// Bytes taken at a time: they stay in the second-level cache between reading, hashing and writing.
+/// Bytes taken at a time: they stay in the second-level cache between reading and hashing.
 const CHUNK: usize = 128 * 1024;
+/// Bytes written at a time. A destination that bypasses the system's cache ([`ALIGNMENT`]) waits for the disk at every
+/// write: with pieces of this size that costs a quarter of the processor time of [`CHUNK`].
+const PIECE: usize = 1 << 20;
+/// Every piece that is handed to the copy lies at such an address, and begins at such an offset: the largest block of
+/// a disk in use, which writing past the cache demands (`O_DIRECT`, open(2)).
+pub const ALIGNMENT: usize = 4096;
 
 /// What a pass is to compute.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -98,26 +104,48 @@ fn run(
     source.seek(SeekFrom::Start(0)).map_err(AuthenticodeError::read)?;
     let mut pass = Pass::new(image, wanted)?;
     let end = image.content_end();
-    let mut buffer = vec![0; CHUNK];
+    let piece = if copy.is_some() { PIECE } else { CHUNK };
+    let mut buffer = Buffer::new(piece.min(index(end)));
     let mut at = 0;
     while at < end {
-        let room = usize::try_from((end - at).min(CHUNK as u64)).unwrap_or(CHUNK);
-        let chunk = &mut buffer[..room];
-        source.read_exact(chunk).map_err(AuthenticodeError::read)?;
-        pass.update(at, chunk);
-        if let Some(copy) = &mut copy {
-            copy.write_all(chunk).map_err(AuthenticodeError::write)?;
+        let room = &mut buffer.room()[..index(end - at).min(piece)];
+        for chunk in room.chunks_mut(CHUNK) {
+            source.read_exact(chunk).map_err(AuthenticodeError::read)?;
+            pass.update(at, chunk);
+            at += chunk.len() as u64;
         }
-        at += room as u64;
+        if let Some(copy) = &mut copy {
+            copy.write_all(room).map_err(AuthenticodeError::write)?;
+        }
     }
     let padding = end.next_multiple_of(8) - end;
-    let zeros = &[0; 8][..usize::try_from(padding).unwrap_or(0)];
+    let zeros = &[0; 8][..index(padding)];
     // A signed file's content ends at a multiple of eight already.
     pass.content(zeros);
     if let Some(copy) = &mut copy {
         copy.write_all(zeros).map_err(AuthenticodeError::write)?;
     }
     Ok(pass.finish(padding))
+}
+
+/// Bytes that begin at a multiple of [`ALIGNMENT`].
+struct Buffer {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Buffer {
+    fn new(size: usize) -> Self {
+        let bytes = vec![0; size + ALIGNMENT];
+        // Where it cannot be said (`usize::MAX`), the start will do: the destination looks for itself.
+        let from = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        Self { bytes, from }
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        let size = self.bytes.len() - ALIGNMENT;
+        &mut self.bytes[self.from..self.from + size]
+    }
 }
 
 pub(crate) struct Pass {
@@ -192,7 +220,7 @@ impl Pass {
     }
 }
 
-/// An offset within one chunk.
+/// A length or an offset within memory.
 fn index(offset: u64) -> usize {
-    usize::try_from(offset).unwrap_or(CHUNK)
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }

@@ -38,10 +38,21 @@ impl Aside {
         Ok((Self { folder: folder.to_owned(), aside, path: path.to_owned() }, file))
     }
 
+    /// Where the file stands until it is placed.
+    pub(crate) fn aside(&self) -> &Path {
+        &self.aside
+    }
+
     /// Puts the file in its place.
     pub(crate) fn place(self) -> io::Result<()> {
+        sync_folder(&self.rename()?)
+    }
+
+    /// Puts the file in its place; the new name survives a loss of power once the folder is synced with
+    /// [`sync_folder`], which many files of one folder can share.
+    pub(crate) fn rename(self) -> io::Result<PathBuf> {
         std::fs::rename(&self.aside, &self.path)?;
-        sync_folder(&self.folder)
+        Ok(self.folder.clone())
     }
 }
 
@@ -93,13 +104,13 @@ fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
 
 /// The new name is in the folder's own bytes.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Windows has no such call; `MoveFileEx` writes through.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

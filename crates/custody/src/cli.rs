@@ -49,6 +49,8 @@ enum Command {
     Key(cmd::key::KeyArgs),
     /// Take and check evidence of what an artefact consists of
     Seal(cmd::seal::SealArgs),
+    /// Have evidence anchored by timestamp authorities, logs and chains, and judge the proofs
+    Anchor(cmd::anchor::AnchorArgs),
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
@@ -58,6 +60,9 @@ enum Command {
     Toolchain(cmd::toolchain::ToolchainArgs),
     /// Sign Windows programs with Authenticode, and judge their signatures
     Pe(cmd::pe::PeArgs),
+    /// Check a signed tree in one go: signatures, the root that they bind, and every file
+    #[command(after_help = cmd::verify::EXAMPLES)]
+    Verify(Box<cmd::verify::VerifyArgs>),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
     /// Take events over HTTP: the daemon
@@ -124,10 +129,12 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Demo(args) => cmd::demo::run(&args, &context()?),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
+        Command::Anchor(args) => cmd::anchor::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Modules(args) => cmd::modules::run(&args, &context()?),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),
         Command::Pe(args) => cmd::pe::run(args, &context()?),
+        Command::Verify(args) => cmd::verify::run(&args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
         Command::Serve(args) => cmd::serve::run(args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),

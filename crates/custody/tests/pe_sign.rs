@@ -216,6 +216,32 @@ fn the_rule_and_the_certificate_that_fail_are_named() {
     );
 }
 
+/// `/ac` of signtool: with the certificate that an older authority issued for the key of ours, a system that knows the
+/// older one only finds its way, and so does every other.
+#[test]
+fn a_cross_certificate_leads_to_an_older_root() {
+    let home = stage();
+    let dir = home.folder();
+    openssl(
+        dir,
+        "req -x509 -newkey rsa:2048 -nodes -keyout old.key.pem -subj /CN=Old -days 30 -out old.pem -addext basicConstraints=critical,CA:true",
+    );
+    openssl(
+        dir,
+        "x509 -req -in root.csr -CA old.pem -CAkey old.key.pem -CAcreateserial -days 30 -extfile ext.cnf -extensions root -out cross.pem",
+    );
+    sign(&home, "app.exe", "code", &["-o", "plain.exe"]);
+    home.run(&["pe", "verify", "plain.exe", "--ca", "old.pem"], 1);
+    sign(&home, "app.exe", "code", &["-o", "cross.exe", "--ac", "cross.pem"]);
+    for anchor in ["old.pem", "root.pem"] {
+        home.run(&["pe", "verify", "cross.exe", "--ca", anchor], 0);
+    }
+    if !missing("a_cross_certificate_leads_to_an_older_root", "osslsigncode") {
+        let (ok, said) = osslsigncode(dir, "verify -CAfile old.pem -in cross.exe");
+        assert!(ok && said.contains("Succeeded"), "{said}");
+    }
+}
+
 #[test]
 fn revocation_lists_and_responses_are_believed_when_they_hold() {
     let home = stage();

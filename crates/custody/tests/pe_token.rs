@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::pe::{authority, openssl, program};
+use support::pe::{authority, missing, openssl, program};
 use support::{Home, text};
 
 const MODULES: &[&str] =
@@ -68,6 +68,7 @@ fn a_key_is_made_on_the_token_certified_and_signs() {
         );
         run(&["pe", "sign", "app.exe", "--pkcs11", &uri, "--cert", "token.pem"], 0);
         run(&["pe", "verify", "app.exe", "--ca", "root.pem"], 0);
+        by_thumbprint(dir, module, &conf, &uri, &run);
         let no_pin = format!("pkcs11:token=release;object={algorithm}");
         run(
             &["pe", "sign", "app.exe", "--pkcs11", &no_pin, "--cert", "token.pem", "--password-file", "pin"],
@@ -103,4 +104,32 @@ fn a_key_is_made_on_the_token_certified_and_signs() {
         ],
         2,
     );
+}
+
+/// With its certificate on the token, a key is found by the thumbprint of that, and no file is named.
+fn by_thumbprint(dir: &Path, module: &str, conf: &Path, uri: &str, run: &impl Fn(&[&str], i32) -> String) {
+    if missing("by_thumbprint", "pkcs11-tool") {
+        return;
+    }
+    let tool = |line: &str| {
+        let mut tool = Command::new("pkcs11-tool");
+        tool.args(["--module", module, "--login", "--pin", "1234"]).args(line.split(' '));
+        let output = tool.env("SOFTHSM2_CONF", conf).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let label = uri.split("object=").nth(1).unwrap().split('?').next().unwrap();
+    let listed = tool(&format!("--list-objects --type privkey --label {label}"));
+    let id = listed.lines().find_map(|line| line.trim().strip_prefix("ID:")).unwrap().trim().to_owned();
+    openssl(dir, "x509 -in token.pem -outform DER -out token.der");
+    tool(&format!("--write-object token.der --type cert --id {id} --label {label}"));
+    let token = "pkcs11:token=release?pin-source=pin";
+    for digest in ["-sha1", "-sha256"] {
+        let said = text(&openssl(dir, &format!("x509 -in token.pem -noout -fingerprint {digest}")));
+        let thumbprint = said.trim().split('=').nth(1).unwrap();
+        run(&["pe", "sign", "app.exe", "--pkcs11", token, "--thumbprint", thumbprint, "-o", "by.exe"], 0);
+        run(&["pe", "verify", "by.exe", "--ca", "root.pem"], 0);
+    }
+    let unknown = "00112233445566778899aabbccddeeff00112233";
+    run(&["pe", "sign", "app.exe", "--pkcs11", token, "--thumbprint", unknown], 2);
 }

@@ -15,10 +15,13 @@
 //! assert_eq!(lanes.digest(7), gm::Dual::digest(b"abc"));
 //! ```
 
+mod pages;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 #[cfg(test)]
 mod tests;
+
+pub use pages::sha256_pages;
 
 use crate::DualDigest;
 use crate::sm3::level::Level;
@@ -40,9 +43,9 @@ pub(crate) const SHA256_IV: [u32; 8] =
 /// Blocks of each lane that one hash takes before the other: sixteen lanes of them stay in the first-level cache.
 const STRIDE: usize = 16;
 
-/// With fewer lanes at work, one after another is faster: a step of all sixteen costs as much as about four blocks
+/// With fewer lanes at work, one after another is faster: a step of all sixteen costs as much as about two blocks
 /// under SHA-256 (with the SHA extensions) and SM3 alone.
-const TOO_FEW: usize = 4;
+const TOO_FEW: usize = 3;
 
 /// What is left of each stream in a call.
 type Pieces<'a> = [&'a [[u8; BLOCK]]; LANES];

@@ -30,7 +30,7 @@ pub mod sm3;
 mod sm4;
 
 pub use hmac::HmacSm3;
-pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad};
+pub use lanes::{BLOCK, LANES, Lanes, PADDING, pad, sha256_pages};
 pub use sm3::Sm3;
 pub use sm4::{Sm4, Sm4CbcError, Sm4Gcm, Sm4GcmError};
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use goproc::{Process, seam};
+use goproc::Process;
 use livepatch::{Error, Options, Patch};
 use support::{Builds, Service};
 
@@ -101,63 +101,4 @@ fn a_patch_for_another_build_is_refused_before_the_process_is_touched() {
     );
     assert!(livepatch::status(&process).expect("readable").is_none());
     service.expect("old");
-}
-
-/// The victim of the next test: this program again, which dies before its nth system call on the target.
-#[test]
-fn victim() {
-    let (Ok(pid), Ok(calls), Ok(file)) = (
-        std::env::var("LIVEPATCH_TARGET"),
-        std::env::var("LIVEPATCH_CALLS"),
-        std::env::var("LIVEPATCH_FILE"),
-    ) else {
-        return;
-    };
-    let patch = Patch::decode(&std::fs::read(file).expect("a file")).expect("a patch");
-    let process = Process::open(pid.parse().expect("a number")).expect("it may be traced");
-    seam::die_after(calls.parse().expect("a number"));
-    livepatch::apply(&process, &patch, &DIGEST, options()).expect("a safe moment comes");
-    println!("made {}", seam::made());
-}
-
-/// Killed anywhere in an apply, we leave a service that answers as before or as after, and that can still be patched.
-#[test]
-fn a_service_survives_our_death_between_any_two_system_calls() {
-    use std::os::unix::process::ExitStatusExt as _;
-    let Some(go) = support::toolchains().into_iter().next() else { return };
-    let builds = Builds::of(&go, "inlined");
-    let file = builds.folder().join("patch");
-    std::fs::write(&file, builds.patch().expect("a patch").encode().expect("written")).expect("written");
-    let patch = builds.patch().expect("a patch");
-    let mut service = Service::start(&builds.old);
-    service.expect("any");
-    let (mut calls, mut deaths, mut after) = (0_u64, 0, 0);
-    loop {
-        let status = std::process::Command::new(std::env::current_exe().expect("this test has a file"))
-            .args(["--exact", "victim", "--quiet"])
-            .env("LIVEPATCH_TARGET", service.pid().to_string())
-            .env("LIVEPATCH_CALLS", calls.to_string())
-            .env("LIVEPATCH_FILE", &file)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .expect("this test can be run");
-        service.expect("any");
-        let process = Process::open(service.pid()).expect("it lives");
-        let active = livepatch::status(&process).expect("readable").is_some_and(|s| s.active);
-        service.expect(if active { "new" } else { "old" });
-        if active {
-            after += 1;
-            service.expect("any");
-            livepatch::rollback(&process, options()).expect("a safe moment comes");
-        }
-        match status.signal() {
-            Some(9) => deaths += 1,
-            _ => break assert!(status.success() && active, "the victim that lived patched the service"),
-        }
-        // Each call of the mapping and the loan in turn, then in growing steps through the reading of the stacks.
-        calls += if calls < 200 { 1 } else { 1 + calls / 16 };
-    }
-    eprintln!("{deaths} deaths, {after} of them after the switch");
-    assert!(deaths >= 200, "{deaths}");
-    drop(patch);
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::container::{Container, Format};
 use crate::entry::{Entry, EntryKind};
 use crate::path::EntryPath;
+use crate::program::{self, Program};
 use crate::statement::{Seal, Subject};
 
 /// What an artefact was found to be. Filled in by whoever reads it; damaged places do not stop the reading.
@@ -28,6 +29,29 @@ pub struct Observation {
     pub faults: Vec<Fault>,
     /// Why reading ended before the end, if it did: what came after is unknown.
     pub broken: Option<String>,
+}
+
+impl Observation {
+    /// What somebody who reads exactly what `seal` seals observes.
+    #[must_use]
+    pub fn of(seal: &Seal) -> Self {
+        let (kind, container) = match seal.subject() {
+            Subject::Directory => (ObservedKind::Directory, None),
+            Subject::File => (ObservedKind::File, None),
+            Subject::Archive { container, .. } => {
+                (ObservedKind::Archive(container.format), Some(container.clone()))
+            }
+        };
+        Self {
+            kind,
+            digest: seal.digest(),
+            entries: seal.tree().entries().to_vec(),
+            container,
+            places: Vec::new(),
+            faults: Vec::new(),
+            broken: None,
+        }
+    }
 }
 
 /// What was found.
@@ -87,6 +111,9 @@ pub struct Comparison {
     /// Why reading ended early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// Programs that were signed since they were sealed, and are still the same but for that. They are no difference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<EntryPath>,
     /// What stands in the place of what was sealed. No entry was compared then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
@@ -161,6 +188,16 @@ impl Comparison {
     /// Of what cannot be compared otherwise (a file with the seal of a directory) only [`Comparison::instead`] is said.
     #[must_use]
     pub fn of(seal: &Seal, found: &Observation) -> Self {
+        let mut out = Self::of_entries(seal, found);
+        if out.instead.is_none() {
+            out.compare_container(seal, found);
+        }
+        out
+    }
+
+    /// Compares the entries alone: the bytes around them in an archive are not looked at.
+    #[must_use]
+    pub fn of_entries(seal: &Seal, found: &Observation) -> Self {
         let entries = match aligned(seal, found) {
             Ok(entries) => entries,
             Err(instead) => return Self { instead: Some(instead), ..Self::default() },
@@ -168,14 +205,31 @@ impl Comparison {
         let mut out = Self { broken: found.broken.clone(), ..Self::default() };
         out.compare_entries(seal, &entries, found);
         out.find_renames(seal, &entries);
-        out.compare_container(seal, found);
         out
     }
 
     /// Whether nothing differs.
     #[must_use]
     pub fn holds(&self) -> bool {
-        *self == Self::default()
+        !self.entries_differ() && self.container.is_empty() && self.broken.is_none() && self.instead.is_none()
+    }
+
+    /// Puts those changed entries apart that are programs of which the seal has the Authenticode digests, and that still
+    /// have the same ones by `programs`, sorted by path: they were signed since. What their signatures are worth is not
+    /// said. In an archive that is compared byte by byte nothing is put apart: its own bytes differ too.
+    pub fn set_signed_apart(&mut self, seal: &Seal, found: &Observation, programs: &[Program]) {
+        if matches!(found.kind, ObservedKind::Archive(_)) {
+            return;
+        }
+        let is_signed = |change: &Change| {
+            let ChangeReason::Found(now) = &change.reason else { return false };
+            let same = now.kind == change.sealed.kind && now.mode == change.sealed.mode;
+            let sealed = program::find(seal.programs(), &change.path);
+            same && sealed.is_some() && sealed == program::find(programs, &change.path)
+        };
+        let (signed, changed) = std::mem::take(&mut self.changed).into_iter().partition(is_signed);
+        self.changed = changed;
+        self.signed = signed.into_iter().map(|change: Change| change.path).collect();
     }
 
     fn compare_entries(&mut self, seal: &Seal, entries: &HashMap<&str, Entry>, found: &Observation) {

@@ -1,5 +1,6 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
+pub(crate) mod anchor;
 pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -12,6 +13,7 @@ pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;
 pub(crate) mod toolchain;
+pub(crate) mod verify;
 
 use crate::home::Home;
 use crate::output::Output;

@@ -70,3 +70,19 @@ fn a_padding_may_need_a_block_of_its_own() {
         assert_eq!(all(Level::Portable, std::slice::from_ref(&message), 1), [Dual::digest(&message)]);
     }
 }
+
+#[test]
+fn pages_agree_with_one_stream_at_every_level() {
+    use sha2::Digest as _;
+    let bytes: Vec<u8> = (0..40 * 512u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    for level in Level::all() {
+        for (size, count) in [(64, 0), (64, 1), (64, 3), (64, 17), (512, 16), (512, 40), (4096, 5)] {
+            let pages = &bytes[..size * count];
+            let mut out = vec![[0; 32]; count];
+            super::pages::pages_at(level, pages, size, &mut out);
+            let expected: Vec<[u8; 32]> =
+                pages.chunks(size).map(|p| sha2::Sha256::digest(p).into()).collect();
+            assert_eq!(out, expected, "{count} of {size} at {level:?}");
+        }
+    }
+}

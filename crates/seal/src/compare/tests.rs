@@ -174,3 +174,56 @@ fn another_kind_of_artefact_is_a_difference() {
     assert_eq!(comparison.instead, Some(Instead { sealed: "directory", found: "archive" }));
     assert!(!comparison.holds());
 }
+
+fn program(name: &str, content: &str) -> Program {
+    Program { path: path(name), size: 8, digest: gm::Dual::digest(content.as_bytes()) }
+}
+
+#[test]
+fn a_program_that_was_signed_since_is_no_difference() {
+    let entries = vec![file("a.exe", "one"), file("b.exe", "two"), file("c.exe", "three"), file("d", "four")];
+    let seal = sealed(&directory(entries)).with_programs(vec![
+        program("a.exe", "image one"),
+        program("b.exe", "image two"),
+        program("c.exe", "image three"),
+    ]);
+    let seal = seal.unwrap();
+    let mut executable = file("c.exe", "three signed");
+    executable.mode = 0o755;
+    let found = directory(vec![
+        file("a.exe", "one signed"),
+        file("b.exe", "two exchanged"),
+        executable,
+        file("d", "four changed"),
+    ]);
+    let mut comparison = Comparison::of(&seal, &found);
+    assert_eq!(comparison.changed.len(), 4);
+    let now =
+        [program("a.exe", "image one"), program("b.exe", "another image"), program("c.exe", "image three")];
+    comparison.set_signed_apart(&seal, &found, &now);
+    assert_eq!(comparison.signed, [path("a.exe")]);
+    // Another image, another mode, and what is no program, stay changed.
+    let changed: Vec<_> = comparison.changed.iter().map(|c| c.path.as_str()).collect();
+    assert_eq!(changed, ["b.exe", "c.exe", "d"]);
+    assert!(!comparison.holds());
+    let found = directory(vec![
+        file("a.exe", "one signed"),
+        file("b.exe", "two"),
+        file("c.exe", "three"),
+        file("d", "four"),
+    ]);
+    let mut comparison = Comparison::of(&seal, &found);
+    comparison.set_signed_apart(&seal, &found, &now[..1]);
+    assert!(comparison.holds() && comparison.signed == [path("a.exe")]);
+}
+
+/// An archive's own bytes are sealed too: a signed program in it is a change.
+#[test]
+fn in_an_archive_nothing_is_put_apart() {
+    let found = archive(b"before", vec![file("a.exe", "one")]);
+    let seal = sealed(&found).with_programs(vec![program("a.exe", "image")]).unwrap();
+    let found = archive(b"behind", vec![file("a.exe", "one signed")]);
+    let mut comparison = Comparison::of(&seal, &found);
+    comparison.set_signed_apart(&seal, &found, &[program("a.exe", "image")]);
+    assert!(!comparison.holds(), "{comparison:?}");
+}

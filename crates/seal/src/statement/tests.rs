@@ -19,6 +19,27 @@ fn archive() -> Seal {
     Seal::new("r.zip", subject, tree(&["a"])).unwrap()
 }
 
+fn program(path: &str) -> Program {
+    Program { path: EntryPath::new(path).unwrap(), size: 8, digest: gm::Dual::digest(path.as_bytes()) }
+}
+
+#[test]
+fn programs_are_files_of_the_tree_in_order() {
+    // A seal without programs is written as it always was.
+    assert!(!String::from_utf8(directory().to_statement().unwrap()).unwrap().contains("programs"));
+    for wrong in [vec!["b/c", "a"], vec!["a", "a"], vec!["b"], vec!["z"]] {
+        let programs = wrong.iter().map(|path| program(path)).collect();
+        assert!(directory().with_programs(programs).is_err(), "{wrong:?}");
+    }
+    let seal = directory().with_programs(vec![program("a")]).unwrap();
+    assert!(changed(&seal, "/predicate/programs/0/path", "none".into()).is_err());
+    assert!(changed(&seal, "/predicate/programs/0/mode", "0644".into()).is_err());
+    let tree = crate::bound_tree(seal.tree(), seal.programs()).unwrap();
+    assert_eq!(tree.entries()[0].digest, gm::Dual::digest(b"a"));
+    assert_eq!((tree.entries()[0].size, &tree.entries()[1]), (8, &seal.tree().entries()[1]));
+    assert_ne!(tree.roots(), seal.tree().roots());
+}
+
 /// The statement after one change to its JSON.
 fn changed(seal: &Seal, pointer: &str, value: serde_json::Value) -> Result<Seal, SealError> {
     let mut json: serde_json::Value = serde_json::from_slice(&seal.to_statement().unwrap()).unwrap();
@@ -35,7 +56,8 @@ fn changed(seal: &Seal, pointer: &str, value: serde_json::Value) -> Result<Seal,
 fn every_kind_survives_its_statement() {
     let file = Seal::new("a", Subject::File, tree(&["a"])).unwrap();
     let excluding = directory().excluding(Exclude::new(vec!["*.log".into()]).unwrap()).unwrap();
-    for seal in [directory(), file, archive(), excluding] {
+    let programs = directory().with_programs(vec![program("a"), program("b/c")]).unwrap();
+    for seal in [directory(), file, archive(), excluding, programs] {
         assert_eq!(Seal::from_statement(&seal.to_statement().unwrap()).unwrap(), seal);
     }
 }

@@ -3,48 +3,36 @@
 //! So a root inside a signed image does not contain itself, and stays the same whichever of the tree's programs are
 //! signed, in whatever order (`docs/formats/authenticode.md`, "The tree").
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use authenticode::SealRoots;
-use authenticode::image::Image;
-use authenticode::pass::{self, Wanted};
-use evidence::{Limits, Options};
-use gm::DualDigest;
-use pkix::Digest;
-use seal::{Comparison, Entry, EntryKind, Seal, Subject, Tree};
+use evidence::{Images, Limits, Options};
+use seal::{Change, ChangeReason, Comparison, EntryKind, Program, Seal, Subject};
 
 use crate::cmd::Context;
 use crate::cmd::seal as seals;
 use crate::failure::Failure;
 
-/// A seal of a directory, opened and trusted, and where that directory is.
-pub(super) struct Bound {
-    pub(super) seal: Seal,
-    pub(super) directory: PathBuf,
+/// A seal of a directory, opened and trusted.
+pub(in crate::cmd) struct Bound {
+    pub(in crate::cmd) seal: Seal,
+    pub(in crate::cmd) signed_by: Vec<seals::Signer>,
     file: PathBuf,
 }
 
-/// What differs between a directory and its seal.
-pub(super) struct Differences {
-    /// Entries that are PE images: signing changes them, and the roots vouch for them.
-    pub(super) images: Vec<String>,
-    /// All others.
-    pub(super) others: Vec<String>,
+/// A directory as it is, held against its seal: every file was read once.
+pub(in crate::cmd) struct Observed {
+    comparison: Comparison,
+    /// The programs that are there now, sorted by path.
+    pub(in crate::cmd) programs: Vec<Program>,
 }
 
 impl Bound {
-    /// Opens the seal `file`; `program` stands in the directory that it seals, which is found by its entries.
-    pub(super) fn open(
-        file: &Path,
-        program: &Path,
-        directory: Option<&Path>,
-        context: &Context,
-    ) -> Result<Self, Failure> {
+    /// Opens the seal `file`, which a known key must have signed, or one of `trust`.
+    pub(in crate::cmd) fn open(file: &Path, trust: &[PathBuf], context: &Context) -> Result<Self, Failure> {
         let ring = seals::keyring(context);
-        let source = seals::Source { file, trust: &[] };
-        let (seal, _) = seals::open(&seals::read(file)?, source, ring.as_ref())?;
+        let source = seals::Source { file, trust };
+        let (seal, signed_by) = seals::open(&seals::read(file)?, source, ring.as_ref())?;
         if !matches!(seal.subject(), Subject::Directory) {
             let what = format!(
                 "`{}` seals no directory, and a program is bound to the one it stands in",
@@ -54,64 +42,66 @@ impl Bound {
                 Failure::input(anyhow::anyhow!(what)).hint("seal the folder: `custody seal create DIR -o F`")
             );
         }
-        let directory = match directory {
-            Some(directory) => directory.to_owned(),
-            None => containing(&seal, program).ok_or_else(|| {
-                let what = format!("`{}` is not among what `{}` seals", program.display(), file.display());
-                Failure::input(anyhow::anyhow!(what))
-                    .hint("name the folder, or seal it anew with this file in it")
-            })?,
-        };
-        Ok(Self { seal, directory, file: file.to_owned() })
+        Ok(Self { seal, signed_by, file: file.to_owned() })
     }
 
-    /// Holds the directory against the seal.
-    pub(super) fn compare(&self, context: &Context) -> Result<Differences, Failure> {
-        let options = Options::for_comparison(&self.seal, Limits::default());
-        let found = seals::collect(&self.directory, &options, context)?;
-        if found.observation.broken.is_some() || !self.directory.is_dir() {
-            return Err(Failure::input(anyhow::anyhow!("`{}` is no directory", self.directory.display())));
+    /// The directory that it seals, found as the folder above `program` in which the seal has it.
+    pub(in crate::cmd) fn directory_of(&self, program: &Path) -> Result<PathBuf, Failure> {
+        containing(&self.seal, program).ok_or_else(|| {
+            let what = format!("`{}` is not among what `{}` seals", program.display(), self.name());
+            Failure::input(anyhow::anyhow!(what))
+                .hint("name the folder, or seal it anew with this file in it")
+        })
+    }
+
+    /// Reads the directory and holds it against the seal.
+    pub(in crate::cmd) fn observe(&self, directory: &Path, context: &Context) -> Result<Observed, Failure> {
+        let mut options = Options::for_comparison(&self.seal, Limits::default());
+        options.images = Images::Digests;
+        let found = seals::collect(directory, &options, context)?;
+        if found.observation.broken.is_some() || !directory.is_dir() {
+            return Err(Failure::input(anyhow::anyhow!("`{}` is no directory", directory.display())));
         }
         let comparison = Comparison::of(&self.seal, &found.observation);
-        let mut out = Differences { images: Vec::new(), others: Vec::new() };
-        for change in &comparison.changed {
-            let path = change.path.to_string();
-            let image = is_image(&self.directory.join(&path));
-            if image { out.images.push(path) } else { out.others.push(path) }
-        }
-        out.others.extend(comparison.added.iter().cloned());
-        out.others.extend(comparison.removed.iter().map(ToString::to_string));
-        Ok(out)
+        Ok(Observed { comparison, programs: seals::programs(found.images) })
     }
 
-    /// The roots, computed from the files as they are.
-    pub(super) fn roots(&self) -> Result<SealRoots, Failure> {
-        let entries = self.seal.tree().entries().iter().map(|entry| self.entry(entry));
-        let tree = Tree::new(entries.collect::<Result<_, _>>()?).map_err(Failure::input)?;
+    /// The seal's file, for messages.
+    pub(in crate::cmd) fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+}
+
+impl Observed {
+    /// Entries that are not as they were sealed, and no programs that a signature alone may have changed.
+    pub(in crate::cmd) fn others(&self) -> Vec<String> {
+        let changed = self.comparison.changed.iter().filter(|change| !self.is_program(change));
+        let mut out: Vec<String> = changed.map(|change| change.path.to_string()).collect();
+        out.extend(self.comparison.added.iter().cloned());
+        out.extend(self.comparison.removed.iter().map(ToString::to_string));
+        out
+    }
+
+    /// Programs with other bytes than they were sealed with: signing changes them, and the roots vouch for them.
+    pub(in crate::cmd) fn changed_programs(&self) -> Vec<String> {
+        let changed = self.comparison.changed.iter().filter(|change| self.is_program(change));
+        changed.map(|change| change.path.to_string()).collect()
+    }
+
+    /// The roots of the tree as it is. They say something only when [`Observed::others`] is empty.
+    pub(in crate::cmd) fn roots(&self, bound: &Bound) -> Result<SealRoots, Failure> {
+        let tree = seal::bound_tree(bound.seal.tree(), &self.programs).map_err(Failure::input)?;
         let roots = tree.roots();
         Ok(SealRoots { sha256: roots.sha256, sm3: roots.sm3 })
     }
 
-    fn entry(&self, entry: &Entry) -> Result<Entry, Failure> {
-        let path = self.directory.join(entry.path.as_str());
-        if entry.kind != EntryKind::File || !is_image(&path) {
-            return Ok(entry.clone());
-        }
-        let failed = |e| super::failure(e, &path);
-        let mut file = File::open(&path).map_err(|e| {
-            Failure::environment(anyhow::Error::from(e).context(format!("cannot read `{}`", path.display())))
-        })?;
-        let image = Image::read(&mut file).map_err(failed)?;
-        let wanted = Wanted { digests: vec![Digest::Sha256, Digest::Sm3], pages: Vec::new() };
-        let found = pass::digest(&mut file, &image, &wanted).map_err(failed)?;
-        let digest = |digest| found.digest(digest).and_then(|value| value.try_into().ok()).unwrap_or([0; 32]);
-        let digest = DualDigest { sha256: digest(Digest::Sha256), sm3: digest(Digest::Sm3) };
-        Ok(Entry::file(entry.path.clone(), entry.mode, image.content_end() + found.padding, digest))
-    }
-
-    /// The seal's file, for messages.
-    pub(super) fn name(&self) -> String {
-        self.file.display().to_string()
+    /// Signing writes to a file's content and to nothing else of it.
+    fn is_program(&self, change: &Change) -> bool {
+        let ChangeReason::Found(now) = &change.reason else { return false };
+        now.kind == EntryKind::File
+            && change.sealed.kind == EntryKind::File
+            && now.mode == change.sealed.mode
+            && self.programs.iter().any(|program| program.path == change.path)
     }
 }
 
@@ -125,11 +115,4 @@ fn containing(seal: &Seal, program: &Path) -> Option<PathBuf> {
             within.is_some_and(|within| seal.tree().entry(within).is_some())
         })
         .map(Path::to_owned)
-}
-
-/// Whether a file is an image that can be signed.
-fn is_image(path: &Path) -> bool {
-    let Ok(mut file) = File::open(path) else { return false };
-    let mut magic = [0; 2];
-    file.read_exact(&mut magic).is_ok() && &magic == b"MZ" && Image::read(&mut file).is_ok()
 }

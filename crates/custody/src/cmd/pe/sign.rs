@@ -9,9 +9,10 @@ use event::Fact;
 use pkix::Digest;
 use serde::Serialize;
 
+use super::batch;
 use super::bound::Bound;
 use super::credential::{Credential, CredentialArgs};
-use super::replace::Replacement;
+use super::replace::{Replacement, Synced};
 use super::tsa::AuthorityArgs;
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
@@ -118,26 +119,50 @@ pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
         context.session()?;
     }
     // Before the first file changes: the roots are those of the tree as it was sealed.
-    let seals = args.files.iter().map(|file| roots(file, args, context)).collect::<Result<Vec<_>, _>>()?;
-    for (file, seal) in args.files.iter().zip(seals) {
-        let signed = one(file, args, &credential, seal)?;
-        context.conclude(&signed, Signed::lines)?;
-    }
-    Ok(())
+    let seals = Roots::new(args).of_all(context)?;
+    let files: Vec<_> = args.files.iter().zip(seals).collect();
+    batch::each(
+        &files,
+        |(file, seal)| one(file, args, &credential, *seal),
+        |signed| context.conclude(&signed, Signed::lines),
+    )
 }
 
-/// The roots of the tree that a file stands in, which must still be what was sealed; only images may differ already,
-/// because they were signed before.
-fn roots(file: &Path, args: &SignArgs, context: &Context) -> Result<Option<SealRoots>, Failure> {
-    let Some(seal) = &args.seal else { return Ok(None) };
-    let bound = Bound::open(seal, file, None, context)?;
-    if let Some(other) = bound.compare(context)?.others.first() {
-        let what =
-            format!("`{}` is not what `{}` seals: {other} differs", bound.directory.display(), bound.name());
-        return Err(Failure::finding(anyhow::anyhow!(what))
-            .hint("put back what was sealed, or seal it anew with `custody seal create`"));
+/// The roots that files are to bind, computed once for each tree: signing does not change them.
+struct Roots<'a> {
+    args: &'a SignArgs,
+    known: Vec<(PathBuf, SealRoots)>,
+}
+
+impl<'a> Roots<'a> {
+    fn new(args: &'a SignArgs) -> Self {
+        Self { args, known: Vec::new() }
     }
-    bound.roots().map(Some)
+
+    fn of_all(mut self, context: &Context) -> Result<Vec<Option<SealRoots>>, Failure> {
+        let Some(seal) = &self.args.seal else { return Ok(vec![None; self.args.files.len()]) };
+        let bound = Bound::open(seal, &[], context)?;
+        self.args.files.iter().map(|file| self.of(file, &bound, context).map(Some)).collect()
+    }
+
+    /// Those of the tree that a file stands in, which must still be what was sealed; only images may differ already,
+    /// because they were signed before.
+    fn of(&mut self, file: &Path, bound: &Bound, context: &Context) -> Result<SealRoots, Failure> {
+        let directory = bound.directory_of(file)?;
+        if let Some((_, roots)) = self.known.iter().find(|(known, _)| *known == directory) {
+            return Ok(*roots);
+        }
+        let observed = bound.observe(&directory, context)?;
+        if let Some(other) = observed.others().first() {
+            let what =
+                format!("`{}` is not what `{}` seals: {other} differs", directory.display(), bound.name());
+            return Err(Failure::finding(anyhow::anyhow!(what))
+                .hint("put back what was sealed, or seal it anew with `custody seal create`"));
+        }
+        let roots = observed.roots(bound)?;
+        self.known.push((directory, roots));
+        Ok(roots)
+    }
 }
 
 /// Where a signed file goes.
@@ -158,7 +183,7 @@ fn one(
     args: &SignArgs,
     credential: &Credential,
     seal: Option<SealRoots>,
-) -> Result<Signed, Failure> {
+) -> Result<(Signed, Synced), Failure> {
     let failed = |e| super::failure(e, file);
     let target = target(file, args)?;
     let mut replacement = Replacement::open(file, &target)?;
@@ -203,6 +228,5 @@ fn one(
         seal_root: seal.map(|roots| hex::encode(roots.sha256)),
     };
     prepared.finish(&mut replacement.copy, &pkcs7).map_err(failed)?;
-    replacement.place()?;
-    Ok(signed)
+    Ok((signed, replacement.synced()?))
 }

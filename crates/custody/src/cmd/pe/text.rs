@@ -5,7 +5,7 @@ use pkix::{Certificate, Digest};
 use serde::Serialize;
 
 #[derive(Serialize)]
-pub(super) struct Facts {
+pub(in crate::cmd) struct Facts {
     machine: String,
     kind: &'static str,
     checksum: Check,
@@ -29,7 +29,7 @@ struct Broken {
 }
 
 #[derive(Serialize)]
-struct Signed {
+pub(super) struct Signed {
     place: String,
     holds: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ struct Cert {
 }
 
 impl Facts {
-    pub(super) fn of(report: &Report) -> Self {
+    pub(in crate::cmd) fn of(report: &Report) -> Self {
         let image = &report.image;
         Self {
             machine: machine(image.machine),
@@ -102,14 +102,14 @@ impl Facts {
         }
     }
 
-    pub(super) fn signers(&self) -> String {
+    pub(in crate::cmd) fn signers(&self) -> String {
         let names: Vec<_> =
             self.signatures.iter().filter_map(|s| s.path.first()).map(|c| c.sha1.as_str()).collect();
         names.join(",")
     }
 
     /// The gravest finding.
-    pub(super) fn first_fault(&self) -> String {
+    pub(in crate::cmd) fn first_fault(&self) -> String {
         let all = || self.findings.iter().chain(self.signatures.iter().flat_map(|s| &s.findings));
         let worst = all().find(|b| b.kind == "integrity").or_else(|| all().find(|b| b.kind == "trust"));
         worst.map_or_else(|| "nothing is wrong".to_owned(), |b| b.text.clone())
@@ -129,7 +129,7 @@ fn broken(finding: &Finding) -> Broken {
     }
 }
 
-fn signed(signature: &Signature) -> Signed {
+pub(super) fn signed(signature: &Signature) -> Signed {
     let path = signature.chain.as_ref().map_or(&signature.partial, |chain| &chain.certificates);
     let mut path: Vec<Cert> = path.iter().map(cert).collect();
     if path.is_empty() {

@@ -8,7 +8,8 @@ use event::Fact;
 use pkix::Digest;
 use serde::Serialize;
 
-use super::replace::Replacement;
+use super::batch;
+use super::replace::{Replacement, Synced};
 use super::tsa::AuthorityArgs;
 use crate::cmd::Context;
 use crate::failure::{Failure, Outcome};
@@ -53,14 +54,14 @@ pub(super) fn run(args: &TimestampArgs, context: &Context) -> Outcome {
         return Err(Failure::input(anyhow::anyhow!("no timestamp authority was named"))
             .hint("name one with `--tsa URL`"));
     }
-    for file in &args.files {
-        let dated = one(file, args)?;
-        context.conclude(&dated, |d| format!("dated `{}`\n  by        {}\n", d.file, d.dated_by))?;
-    }
-    Ok(())
+    batch::each(
+        &args.files,
+        |file| one(file, args),
+        |dated| context.conclude(&dated, |d| format!("dated `{}`\n  by        {}\n", d.file, d.dated_by)),
+    )
 }
 
-fn one(file: &Path, args: &TimestampArgs) -> Result<Dated, Failure> {
+fn one(file: &Path, args: &TimestampArgs) -> Result<(Dated, Synced), Failure> {
     let failed = |e| super::failure(e, file);
     let mut replacement = Replacement::open(file, file)?;
     let pkcs7 = sign::existing(&mut replacement.source).map_err(failed)?;
@@ -71,11 +72,11 @@ fn one(file: &Path, args: &TimestampArgs) -> Result<Dated, Failure> {
         .ok_or_else(|| Failure::input(anyhow::anyhow!("no timestamp authority was named")))?;
     let pkcs7 = timestamp::attach(&pkcs7, &stamp).map_err(failed)?;
     sign::replace(&mut replacement.source, &mut replacement.copy, &pkcs7).map_err(failed)?;
-    replacement.place()?;
-    Ok(Dated {
+    let dated = Dated {
         act: "PE.TIMESTAMPED",
         file: file.display().to_string(),
         dated_by,
         signature_sha256: hex::encode(Digest::Sha256.of(&value)),
-    })
+    };
+    Ok((dated, replacement.synced()?))
 }

@@ -10,7 +10,7 @@ use super::credential::{read, read_certificates};
 use crate::failure::Failure;
 
 #[derive(Args)]
-pub(super) struct TrustArgs {
+pub(in crate::cmd) struct TrustArgs {
     /// Trust these authorities, of signers and of timestamps (PEM or DER; repeatable)
     #[arg(long, value_name = "PEM", help_heading = "Trust")]
     ca: Vec<PathBuf>,
@@ -29,15 +29,15 @@ pub(super) struct TrustArgs {
 }
 
 /// What the arguments name, read.
-pub(super) struct Trust {
-    pub(super) anchors: Vec<Certificate>,
-    pub(super) others: Vec<Certificate>,
-    pub(super) revocation: Evidence,
-    pub(super) now: Time,
+pub(in crate::cmd) struct Trust {
+    pub(in crate::cmd) anchors: Vec<Certificate>,
+    pub(in crate::cmd) others: Vec<Certificate>,
+    pub(in crate::cmd) revocation: Evidence,
+    pub(in crate::cmd) now: Time,
 }
 
 impl TrustArgs {
-    pub(super) fn read(&self) -> Result<Trust, Failure> {
+    pub(in crate::cmd) fn read(&self) -> Result<Trust, Failure> {
         let all = |files: &[PathBuf]| -> Result<Vec<Certificate>, Failure> {
             files
                 .iter()

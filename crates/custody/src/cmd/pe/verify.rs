@@ -40,6 +40,9 @@ pub(super) struct VerifyArgs {
     /// Ask for the rules of drivers as well (`/kp` of signtool)
     #[arg(long)]
     kernel: bool,
+    /// The signature stands in this catalogue, and not in the file
+    #[arg(long, value_name = "CAT", conflicts_with_all = ["seal", "kernel", "explain"])]
+    catalog: Option<PathBuf>,
     /// Say every rule that was looked at, certificate by certificate
     #[arg(long)]
     explain: bool,
@@ -80,17 +83,21 @@ struct TreeFound {
 impl TreeFound {
     fn of(args: &VerifyArgs, report: &Report, context: &Context) -> Result<Option<Self>, Failure> {
         let Some(seal) = &args.seal else { return Ok(None) };
-        let bound = Bound::open(seal, &args.file, args.tree.as_deref(), context)?;
-        let differences = bound.compare(context)?;
-        // A file that is gone cannot be hashed, and the comparison has named it.
-        let roots = if differences.others.is_empty() { Some(bound.roots()?) } else { None };
+        let bound = Bound::open(seal, &[], context)?;
+        let directory = match &args.tree {
+            Some(tree) => tree.clone(),
+            None => bound.directory_of(&args.file)?,
+        };
+        let observed = bound.observe(&directory, context)?;
+        let differ = observed.others();
+        let roots = if differ.is_empty() { Some(observed.roots(&bound)?) } else { None };
         let good = report.signatures.iter().filter(|signature| signature.holds());
         Ok(Some(Self {
-            directory: bound.directory.display().to_string(),
+            directory: directory.display().to_string(),
             seal: bound.name(),
             bound: roots.is_some() && good.into_iter().any(|signature| signature.seal == roots),
-            differ: differences.others,
-            signed_since: differences.images,
+            differ,
+            signed_since: observed.changed_programs(),
         }))
     }
 
@@ -124,6 +131,9 @@ impl Recorded for Verified {
 }
 
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
+    if let Some(catalog) = &args.catalog {
+        return super::catalog::check_one(catalog, &args.file, &args.trust, context);
+    }
     let trust = args.trust.read()?;
     let request = verify::Request {
         anchors: &trust.anchors,
@@ -168,7 +178,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     })
 }
 
-fn examine(file: &Path, request: &verify::Request<'_>) -> Result<Report, Failure> {
+pub(in crate::cmd) fn examine(file: &Path, request: &verify::Request<'_>) -> Result<Report, Failure> {
     let mut source = given::open(file).map_err(|e| {
         let misnamed = given::is_misnamed(&e);
         let error = anyhow::Error::from(e).context(format!("cannot read `{}`", file.display()));

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use event::Fact;
-use evidence::{Form, Options};
-use seal::{Exclude, Seal, SealError, Subject};
+use evidence::{Form, Images, Options};
+use seal::{Exclude, Seal, SealError, SignedSeal, Subject};
 use serde::Serialize;
 use signing::Signer;
 
 use crate::recorder::Recorded;
 
 use super::signers::{self, SignerArgs};
-use super::{AS_FILE, Context, LimitArgs, collect, concluded, malformed};
+use super::{AS_FILE, Context, LimitArgs, collect, concluded, malformed, programs};
 use crate::aside::Aside;
 use crate::failure::{Failure, Outcome};
 
@@ -38,6 +38,12 @@ pub(super) struct CreateArgs {
     /// Seal what an archive holds and not its own bytes, as if it were unpacked; several times as fast
     #[arg(long, conflicts_with = "as_file")]
     entries_only: bool,
+    /// Look into archives inside, one level: `app.jar!/META-INF/MANIFEST.MF` becomes an entry too
+    #[arg(long, conflicts_with = "as_file")]
+    nested: bool,
+    /// Note what Authenticode signs of each Windows program too, so that the seal still holds when they are signed
+    #[arg(long)]
+    authenticode: bool,
     /// Read and report, and write nothing; needs no key
     #[arg(long)]
     dry_run: bool,
@@ -57,6 +63,9 @@ struct Created {
     format: Option<seal::Format>,
     entries: usize,
     bytes: u64,
+    /// Windows programs of which the Authenticode digests are in the seal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,15 +114,21 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         exclude,
         form,
         entries_only: args.entries_only,
+        nested: args.nested,
+        images: if args.authenticode { Images::Digests } else { Images::Ignored },
         ..Options::default()
     };
-    let seal = collect(&args.path, &options, context)?.into_seal().map_err(|e| unsealable(e, &args.path))?;
+    let mut found = collect(&args.path, &options, context)?;
+    warn_of_closed(&found, context);
+    let programs = programs(std::mem::take(&mut found.images));
+    let sealed = found.into_seal().and_then(|seal| seal.with_programs(programs));
+    let seal = sealed.map_err(|e| unsealable(e, &args.path))?;
     warn_of_case(&seal, context);
     let created = Created::of(args, &seal, &keys);
     if args.dry_run {
         return concluded(context, &created, |c| c.lines("would seal"));
     }
-    let envelope = seal.sign(&signers::all(&keys)).map_err(|e| malformed(e, &args.path))?;
+    let signed = seal.signed(&signers::all(&keys)).map_err(|e| malformed(e, &args.path))?;
     if context.home.existing().is_ok() {
         // A ledger that cannot be written to must show before there is a seal that it does not know of.
         context.session()?;
@@ -121,13 +136,24 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     let Some(output) = file_output(args) else {
         context.note(&created)?;
         context.output.remark(created.lines("sealed").trim_end());
+        let mut envelope = Vec::new();
+        signed.write_to(&mut envelope).map_err(Failure::environment)?;
         return context.output.text(&String::from_utf8_lossy(&envelope));
     };
     // A seal that could not be recorded never gets its name, and one that could not be written is not recorded.
-    let aside = Aside::new(output, &envelope).map_err(|e| unwritable(e, output))?;
+    let aside = written(&signed, output).map_err(|e| unwritable(e, output))?;
     context.note(&created)?;
     aside.place().map_err(|e| unwritable(e, output))?;
     context.output.show(&created, |c| c.lines("sealed"))
+}
+
+/// The seal beside its place, on the disk.
+fn written(signed: &SignedSeal, output: &Path) -> std::io::Result<Aside> {
+    let (aside, file) = Aside::open(output)?;
+    let mut buffered = std::io::BufWriter::new(file);
+    signed.write_to(&mut buffered)?;
+    buffered.into_inner()?.sync_all()?;
+    Ok(aside)
 }
 
 /// Of a file, the entries can be wrong only if it was read as an archive.
@@ -182,6 +208,16 @@ fn unwritable(error: std::io::Error, output: &Path) -> Failure {
     failure.hint("nothing was written; name another place with `-o FILE`, or standard output with `-o -`")
 }
 
+/// Archives inside whose content is not listed.
+fn warn_of_closed(evidence: &evidence::Evidence, context: &Context) {
+    for closed in evidence.closed.iter().take(COLLISIONS) {
+        context.output.remark(&format!("remark: not looked into: {}: {}", closed.path, closed.reason));
+    }
+    if evidence.closed.len() > COLLISIONS {
+        context.output.remark(&format!("remark: and {} more such files", evidence.closed.len() - COLLISIONS));
+    }
+}
+
 fn warn_of_case(seal: &Seal, context: &Context) {
     let groups = seal.tree().case_collisions();
     for group in groups.iter().take(COLLISIONS) {
@@ -210,6 +246,7 @@ impl Created {
             format,
             entries: seal.tree().entries().len(),
             bytes: seal.tree().entries().iter().map(|e| e.size).sum(),
+            programs: args.authenticode.then(|| seal.programs().len()),
             sha256: digest.map(|d| hex::encode(d.sha256)),
             sm3: digest.map(|d| hex::encode(d.sm3)),
             tree: Roots { sha256: hex::encode(roots.sha256), sm3: hex::encode(roots.sm3) },
@@ -224,7 +261,9 @@ impl Created {
         let kind = self.format.map_or_else(|| self.kind.to_owned(), |f| f.to_string());
         let mut text =
             format!("{verb} `{}`: {kind}, {} entries, {} bytes\n", self.path, self.entries, self.bytes);
+        let programs = self.programs.map(|count| count.to_string());
         let facts = [
+            ("programs", programs.as_deref()),
             ("sha256", self.sha256.as_deref()),
             ("sm3", self.sm3.as_deref()),
             ("tree", Some(self.tree.sha256.as_str())),

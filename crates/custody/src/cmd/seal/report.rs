@@ -28,6 +28,9 @@ pub(super) struct Report<'a> {
     removed: Vec<&'a str>,
     renamed: &'a [seal::Rename],
     container: &'a [seal::DamagedRange],
+    /// Programs that were signed since, and are the same but for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed: Vec<&'a str>,
     /// Entries behind the place where the archive breaks off.
     unread: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +42,8 @@ pub(super) struct Report<'a> {
     details: &'a [Change],
     /// Patterns of what the seal leaves out.
     excluded: &'a [String],
+    #[serde(skip)]
+    found: &'a Comparison,
     /// The seal is of an archive, and this is a directory: only the entries were compared.
     pub(super) entries_only: bool,
 }
@@ -92,11 +97,13 @@ impl<'a> Report<'a> {
             removed: found.removed.iter().map(seal::EntryPath::as_str).collect(),
             renamed: &found.renamed,
             container: &found.container,
+            signed: found.signed.iter().map(seal::EntryPath::as_str).collect(),
             unread: found.unread.iter().map(seal::EntryPath::as_str).collect(),
             broken: found.broken.as_deref(),
             instead: found.instead,
             details: &found.changed,
             excluded: seal.exclude().patterns(),
+            found,
             entries_only: matches!(seal.subject(), Subject::Archive { .. }) && path.is_dir(),
         }
     }
@@ -135,31 +142,41 @@ impl<'a> Report<'a> {
         if self.holds {
             let by: Vec<_> =
                 self.signed_by.iter().map(|s| format!("{} ({})", s.name, short(&s.key_id))).collect();
-            return format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
+            let mut text =
+                format!("`{}` holds: {} entries, signed by {}\n", self.path, self.entries, by.join(", "));
+            for path in &self.signed {
+                text += &format!("  signed since it was sealed: {}\n", seal::escape(path.as_bytes()));
+            }
+            return text;
         }
-        let mut text = String::new();
-        let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
-        if let Some(instead) = self.instead {
-            line("replaced", format!("sealed as {}, found as {}", instead.sealed, instead.found));
-        }
-        for change in self.details {
-            line("changed", format!("{}  ({})", change.path, difference(change)));
-        }
-        self.added.iter().for_each(|path| line("added", seal::escape(path.as_bytes())));
-        self.removed.iter().for_each(|path| line("removed", seal::escape(path.as_bytes())));
-        self.renamed.iter().for_each(|r| line("renamed", format!("{} -> {}", r.from, r.to)));
-        self.container.iter().for_each(|range| line("damaged", range.to_string()));
-        for path in self.unread.iter().take(SAMPLE) {
-            line("unread", seal::escape(path.as_bytes()));
-        }
-        if self.unread.len() > SAMPLE {
-            line("unread", format!("and {} more", self.unread.len() - SAMPLE));
-        }
-        if let Some(why) = self.broken {
-            line("broken", why.to_owned());
-        }
-        text
+        entries(self.found)
     }
+}
+
+/// What differs, a line each.
+pub(super) fn entries(found: &Comparison) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
+    if let Some(instead) = found.instead {
+        line("replaced", format!("sealed as {}, found as {}", instead.sealed, instead.found));
+    }
+    for change in &found.changed {
+        line("changed", format!("{}  ({})", change.path, difference(change)));
+    }
+    found.added.iter().for_each(|path| line("added", seal::escape(path.as_bytes())));
+    found.removed.iter().for_each(|path| line("removed", seal::escape(path.as_str().as_bytes())));
+    found.renamed.iter().for_each(|r| line("renamed", format!("{} -> {}", r.from, r.to)));
+    found.container.iter().for_each(|range| line("damaged", range.to_string()));
+    for path in found.unread.iter().take(SAMPLE) {
+        line("unread", seal::escape(path.as_str().as_bytes()));
+    }
+    if found.unread.len() > SAMPLE {
+        line("unread", format!("and {} more", found.unread.len() - SAMPLE));
+    }
+    if let Some(why) = &found.broken {
+        line("broken", why.clone());
+    }
+    text
 }
 
 fn difference(change: &Change) -> String {
