@@ -20,10 +20,12 @@ const FLOORS: &[(&str, u8)] = &[
     ("seal", 2),
     ("authenticode", 2),
     ("shmring", 2),
+    ("goproc", 2),
     ("anchor", 3),
     ("audit", 3),
     ("evidence", 3),
     ("supervise", 3),
+    ("livepatch", 3),
     ("audit-tracing", 4),
     ("custody", 5),
 ];

@@ -1,0 +1,47 @@
+//! Oracles for `fuzz/`: hostile bytes may be refused, and nothing else.
+
+use crate::{Executable, maps, modules};
+
+/// A table of mappings: what is accepted is in order.
+pub fn mappings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(found) = maps::parse(text) {
+        assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "mappings are in order");
+    }
+}
+
+/// A step table, asked at its own bytes.
+pub fn steps(bytes: &[u8]) {
+    let Some((&at, table)) = bytes.split_first() else { return };
+    let _ = modules::step_value(table, u64::from(at));
+}
+
+/// An executable: symbols, segments and debugging data.
+pub fn executable(bytes: &[u8]) {
+    let Ok(executable) = Executable::parse(bytes) else { return };
+    let _ = (executable.build_id(), executable.segments(), executable.symbols().count());
+    let _ = executable.layouts(&["runtime.g"]);
+}
+
+#[cfg(test)]
+mod tests {
+    type Oracle = (&'static str, fn(&[u8]));
+
+    #[test]
+    fn seeds_are_replayed() {
+        let targets: [Oracle; 3] =
+            [("mappings", super::mappings), ("steps", super::steps), ("executable", super::executable)];
+        for (name, oracle) in targets {
+            let folder = format!("{}/../../fuzz/corpus/goproc_{name}", env!("CARGO_MANIFEST_DIR"));
+            let mut read = 0;
+            for seed in std::fs::read_dir(folder).expect("seeds") {
+                let bytes = std::fs::read(seed.expect("a seed").path()).expect("bytes");
+                for end in 0..=bytes.len() {
+                    oracle(&bytes[..end]);
+                }
+                read += 1;
+            }
+            assert!(read > 0, "{name}");
+        }
+    }
+}

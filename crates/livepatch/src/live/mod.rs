@@ -1,0 +1,193 @@
+//! A patch in a running process: placed while it runs, switched in one short stop, taken back in another.
+//!
+//! The order: the record is mapped, then the rest; every piece is written; only then are the threads stopped. In the stop
+//! the module is linked, the words at the entries are written (each leads to the old code as long as the flag is 0), and
+//! the flag is set: one store, and the process is patched. Killed before it, we leave a process that runs its old code;
+//! after it, one that runs the new. The next `apply` finds the record and goes on from there.
+
+mod place;
+mod stop;
+
+use std::time::Duration;
+
+use goproc::elf::Executable;
+use goproc::{GoRuntime, Memory as _, Process, call};
+
+pub use stop::Stop;
+
+use crate::control;
+use crate::error::{Error, Result};
+use crate::patch::{Patch, Switch};
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many stops are made until one is a safe moment.
+    pub attempts: u32,
+    /// How long one stop may take to gather all threads.
+    pub patience: Duration,
+    /// Do everything but the switch.
+    pub dry_run: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { attempts: 200, patience: Duration::from_millis(200), dry_run: false }
+    }
+}
+
+/// The patch that a process carries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// SHA-256 of the patch's file, hexadecimal.
+    pub digest: String,
+    /// Is the new code called?
+    pub active: bool,
+    /// How many functions are switched by it.
+    pub switches: usize,
+    /// How many of their entries lead to the patch; fewer than all only when an `apply` or `rollback` was cut short.
+    pub placed: usize,
+    /// Where its record lies.
+    pub record: u64,
+}
+
+/// A process and what was found out about it before anything is changed.
+struct Target<'p> {
+    process: &'p Process,
+    runtime: GoRuntime,
+    executable: Vec<u8>,
+}
+
+impl<'p> Target<'p> {
+    fn of(process: &'p Process) -> Result<Self> {
+        let executable = process.executable()?;
+        let runtime = GoRuntime::of(&Executable::parse(&executable)?)?;
+        Ok(Self { process, runtime, executable })
+    }
+
+    /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
+    fn check(&self, patch: &Patch, carried: Option<&Status>) -> Result<()> {
+        let executable = Executable::parse(&self.executable)?;
+        let found = executable.build_id().map(hex::encode).unwrap_or_default();
+        if found != patch.head.old_build {
+            return Err(Error::OtherBuild {
+                what: format!("its build id is {found}, not {}", patch.head.old_build),
+            });
+        }
+        let text = &patch.head.text;
+        let mut code = self.process.bytes(text.address, text.size)?;
+        if let Some(at) = find(&code, &call::LOAN) {
+            // Left behind by one of us that died: padding that nothing executes.
+            code[at..at + call::LOAN.len()].fill(0xcc);
+        }
+        if carried.is_some() {
+            for switch in &patch.head.switches {
+                restore(&mut code, text.address, switch);
+            }
+        }
+        match crate::build::sha256(&code) == text.sha256 {
+            true => Ok(()),
+            false => {
+                Err(Error::OtherBuild { what: "its code in memory is not the code of its file".to_owned() })
+            }
+        }
+    }
+}
+
+fn restore(code: &mut [u8], start: u64, switch: &Switch) {
+    let at = usize::try_from(switch.entry - start).unwrap_or(usize::MAX);
+    if let Some(word) = code.get_mut(at..at.saturating_add(8))
+        && *word == switch.after.to_le_bytes()
+    {
+        word.copy_from_slice(&switch.before.to_le_bytes());
+    }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).position(|window| window == needle)
+}
+
+/// Places a patch and switches to it.
+///
+/// The caller has checked who signed the file whose SHA-256 is `digest`, and that `patch` was read from that file.
+///
+/// # Errors
+/// [`Error::OtherBuild`], [`Error::State`] before anything is changed; [`Error::NoSafeMoment`] when the process runs as
+/// before, with the patch placed and not switched.
+pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Options) -> Result<Stop> {
+    let target = Target::of(process)?;
+    let carried = status(process)?;
+    match &carried {
+        Some(status) if status.active => {
+            return Err(Error::State { what: format!("carries patch {} already", status.digest) });
+        }
+        Some(status) if status.digest != hex::encode(digest) => {
+            return Err(Error::State {
+                what: format!(
+                    "carries patch {}, taken back; another cannot be placed beside it",
+                    status.digest
+                ),
+            });
+        }
+        _ => {}
+    }
+    target.check(patch, carried.as_ref())?;
+    let prepared = carried.is_some_and(|c| c.record == patch.head.control)
+        && process.word(patch.head.control + control::PREPARED)? == 1;
+    if !prepared {
+        place::place(&target, patch, digest)?;
+    }
+    stop::switch(&target, patch, options)
+}
+
+/// Leads every caller back to the old code. What was placed stays: goroutines may be in it.
+///
+/// # Errors
+/// [`Error::State`] when there is nothing to take back; [`Error::NoSafeMoment`] when the process runs as before.
+pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
+    let target = Target::of(process)?;
+    let status = status(process)?.filter(|s| s.active || s.placed > 0);
+    let status =
+        status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
+    stop::take_back(&target, status.record, options)
+}
+
+/// The patch that a process carries, if it carries one.
+///
+/// # Errors
+/// When its memory cannot be read, or the record contradicts itself.
+pub fn status(process: &Process) -> Result<Option<Status>> {
+    for mapping in process.maps()? {
+        if mapping.inode != 0 || !mapping.private || mapping.permissions != [true, false, false] {
+            continue;
+        }
+        let mut head = [0; 0x68];
+        if process.read(mapping.start, &mut head).is_err() || !head.starts_with(control::MAGIC) {
+            continue;
+        }
+        let record = mapping.start;
+        let switches = switches(process, record)?;
+        let placed = switches.iter().filter(|s| process.word(s.entry).ok() == Some(s.after)).count();
+        return Ok(Some(Status {
+            digest: hex::encode(process.bytes(record + control::DIGEST, 32)?),
+            active: process.word(record + control::FLAG)? != 0,
+            switches: switches.len(),
+            placed,
+            record,
+        }));
+    }
+    Ok(None)
+}
+
+/// The switches that a record lists.
+fn switches(process: &Process, record: u64) -> Result<Vec<Switch>> {
+    const MOST: u64 = 1 << 16;
+    let (at, count) =
+        (process.word(record + control::SWITCHES)?, process.word(record + control::SWITCHES + 8)?);
+    if count > MOST {
+        return Err(Error::State { what: "carries a record that contradicts itself".to_owned() });
+    }
+    let words = process.words(at, count * 3)?;
+    let switch = |w: &[u64]| Switch { entry: w[0], before: w[1], after: w[2], length: 5 };
+    Ok(words.chunks_exact(3).map(switch).collect())
+}

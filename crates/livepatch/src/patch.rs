@@ -1,0 +1,231 @@
+//! The file of a patch: `docs/formats/patch.md`.
+//!
+//! A line that names the form, the length of a JSON head, the head, and the bytes to be placed, compressed. Nothing in
+//! it is trusted because it can be read: whoever applies it checks its signature first, over the whole file.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The first line of the file.
+pub(crate) const FORM: &[u8] = b"custody-patch-v1\n";
+/// A larger file is refused.
+pub(crate) const MAX_FILE: usize = 512 << 20;
+const MAX_HEAD: usize = 64 << 20;
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A patch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Patch {
+    /// What it is.
+    pub head: Head,
+    /// What is placed: the pieces of [`Head::pieces`], one after the other.
+    pub bytes: Vec<u8>,
+}
+
+/// What a patch is and does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Of the toolchain, `go1.27.3`.
+    pub release: String,
+    /// Build id of the build that runs, hexadecimal.
+    pub old_build: String,
+    /// Build id of the build that the new code is of, hexadecimal.
+    pub new_build: String,
+    /// The code that must be found in the process.
+    pub text: Text,
+    /// Functions that differ.
+    pub functions: Vec<FunctionChange>,
+    /// Functions that only the new build has.
+    pub added: Vec<String>,
+    /// Variables that only the new build has, or that it does not share.
+    pub fresh: Vec<String>,
+    /// The words that lead callers to new code.
+    pub switches: Vec<Switch>,
+    /// What is mapped.
+    pub regions: Vec<Region>,
+    /// What is written.
+    pub pieces: Vec<Piece>,
+    /// Where the new `moduledata` lies.
+    pub module: u64,
+    /// Where the record of the patch lies.
+    pub control: u64,
+}
+
+/// A range of code and its digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// First address.
+    pub address: u64,
+    /// In bytes.
+    pub size: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// One function that differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionChange {
+    /// With its package.
+    pub name: String,
+    /// What differs first.
+    pub why: String,
+    /// Why calls that find the old function stay with it, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+    /// First address and size of the old code.
+    pub old: (u64, u64),
+    /// First address and size of the new code.
+    pub new: (u64, u64),
+}
+
+/// One aligned word at the entry of an old function.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// Its address, the function's entry.
+    pub entry: u64,
+    /// What stands there.
+    pub before: u64,
+    /// What is written: a jump to a stub that asks the patch's flag.
+    pub after: u64,
+    /// How many bytes the jump takes: nobody may stand between the first and the last of them.
+    pub length: u64,
+}
+
+/// One mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// First address, a multiple of the page size.
+    pub address: u64,
+    /// In bytes, a multiple of the page size.
+    pub size: u64,
+    /// What the process may do with it.
+    pub access: Access,
+}
+
+/// What a process may do with a mapping. There is none that may be written and executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and execute.
+    Execute,
+    /// Read and write.
+    Write,
+}
+
+/// Where a run of the bytes goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// First address.
+    pub address: u64,
+    /// In bytes.
+    pub length: u64,
+}
+
+impl Patch {
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written: a head beyond the limit.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let failed = |e: &dyn std::fmt::Display| Error::not_patch(format!("it cannot be written: {e}"));
+        let head = serde_json::to_vec(&self.head).map_err(|e| failed(&e))?;
+        let length = u32::try_from(head.len()).ok().filter(|l| *l as usize <= MAX_HEAD);
+        let length = length.ok_or_else(|| failed(&"its head is too large"))?;
+        let mut file = FORM.to_vec();
+        file.extend_from_slice(&length.to_le_bytes());
+        file.extend_from_slice(&head);
+        file.extend_from_slice(&zstd::bulk::compress(&self.bytes, 3).map_err(|e| failed(&e))?);
+        Ok(file)
+    }
+
+    /// Reads a file, and checks that what it says of itself fits together.
+    ///
+    /// # Errors
+    /// [`Error::NotPatch`].
+    pub fn decode(file: &[u8]) -> Result<Self> {
+        if file.len() > MAX_FILE {
+            return Err(Error::not_patch("it is larger than 512 MiB"));
+        }
+        let rest =
+            file.strip_prefix(FORM).ok_or_else(|| Error::not_patch("it does not begin with its form"))?;
+        let (length, rest) =
+            rest.split_first_chunk::<4>().ok_or_else(|| Error::not_patch("it is cut short"))?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let head = rest.get(..length).filter(|_| length <= MAX_HEAD);
+        let head = head.ok_or_else(|| Error::not_patch("its head is cut short"))?;
+        let head: Head = serde_json::from_slice(head)
+            .map_err(|e| Error::not_patch(format!("its head cannot be read: {e}")))?;
+        let total = head.pieces.iter().try_fold(0_u64, |sum, piece| sum.checked_add(piece.length));
+        let total =
+            total.filter(|t| *t <= MAX_BYTES).ok_or_else(|| Error::not_patch("it places more than 1 GiB"))?;
+        let mut bytes = Vec::new();
+        let mut reader =
+            zstd::Decoder::new(&rest[length..]).map_err(|e| Error::not_patch(e.to_string()))?.take(total + 1);
+        reader
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::not_patch(format!("its bytes cannot be read: {e}")))?;
+        if bytes.len() as u64 != total {
+            return Err(Error::not_patch("it does not hold the bytes that it places"));
+        }
+        head.check()?;
+        Ok(Self { head, bytes })
+    }
+
+    /// Every piece with its bytes.
+    pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut at = 0;
+        self.head.pieces.iter().map(move |piece| {
+            let from = at;
+            at += usize::try_from(piece.length).unwrap_or(usize::MAX);
+            (piece.address, &self.bytes[from..at])
+        })
+    }
+}
+
+impl Head {
+    /// Pieces lie in regions, regions do not overlap, switches lie in the old code.
+    fn check(&self) -> Result<()> {
+        let mut regions = self.regions.clone();
+        regions.sort_by_key(|r| r.address);
+        let page = |r: &Region| r.address.is_multiple_of(4096) && r.size.is_multiple_of(4096) && r.size > 0;
+        let end = |r: &Region| r.address.checked_add(r.size);
+        if !regions.iter().all(|r| page(r) && end(r).is_some()) {
+            return Err(Error::not_patch("a region is not made of pages"));
+        }
+        if !regions.windows(2).all(|pair| end(&pair[0]).is_some_and(|e| e <= pair[1].address)) {
+            return Err(Error::not_patch("its regions overlap"));
+        }
+        let lies = |address: u64, length: u64| {
+            regions.iter().any(|r| {
+                r.address <= address
+                    && address.checked_add(length).is_some_and(|e| end(r).is_some_and(|last| e <= last))
+            })
+        };
+        if !self.pieces.iter().all(|p| lies(p.address, p.length))
+            || !lies(self.control, 4096)
+            || !lies(self.module, 8)
+        {
+            return Err(Error::not_patch("a piece lies in no region"));
+        }
+        let text = self.text.address..self.text.address.saturating_add(self.text.size).saturating_sub(8);
+        if !self
+            .switches
+            .iter()
+            .all(|s| s.entry.is_multiple_of(8) && text.contains(&s.entry) && (5..=8).contains(&s.length))
+        {
+            return Err(Error::not_patch("a switch is no aligned word of the old code"));
+        }
+        Ok(())
+    }
+}
