@@ -12,6 +12,8 @@ mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
 mod seal;
+#[cfg(target_os = "linux")]
+mod verify;
 
 use anyhow::Result;
 
@@ -41,6 +43,8 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("pe", pe::run),
         ("redact", redact::run),
+        #[cfg(target_os = "linux")]
+        ("verify", verify::run),
         #[cfg(target_os = "linux")]
         ("ring", ring::ring),
         #[cfg(target_os = "linux")]

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(unix), allow(dead_code, reason = "where there are no Unix sockets, nobody connects"))]
 
+mod admitting;
 pub mod alert;
 pub mod backup;
 mod bench;
@@ -36,6 +37,7 @@ mod proof;
 mod query;
 mod reader;
 mod reads;
+mod recall;
 pub mod redact;
 mod refusals;
 pub mod retention;

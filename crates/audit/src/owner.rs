@@ -4,24 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use event::{
-    Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, MAX_EVENT, Rule, Timestamp, admit, read_stored,
-    stored_id, validate,
-};
-use ledger::{Log, Recovery, Ticket};
+use event::{Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, Rule, Timestamp, read_stored};
+use ledger::{Leaves, Log, Recovery, Ticket};
 
+use crate::admitting::Admitted;
 use crate::clock::{documents, now, stamp};
 use crate::error::AuditError;
 use crate::index::Index;
 use crate::metrics::Meter;
 use crate::peer::{Peer, strip};
 use crate::pending::{Receipt, Verdict};
+use crate::recall::Behind;
 use crate::redact::Guard;
 use crate::refusals::Refusals;
 use crate::ring::Rings;
-use crate::tap::{Note, Tap};
+use crate::tap::Tap;
 use crate::traces::Traces;
-use crate::window::{Place, WINDOW, Window};
+use crate::window::{Place, Window};
 
 pub(crate) struct Owner {
     pub(crate) log: Log,
@@ -29,8 +28,8 @@ pub(crate) struct Owner {
     pub(crate) home: PathBuf,
     /// Which entries a condition can mean.
     pub(crate) index: Arc<Index>,
-    catalogue: Catalogue,
-    refusals: Refusals,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) refusals: Refusals,
     pub(crate) guard: Guard,
     pub(crate) meter: Meter,
     pub(crate) tap: OnceLock<Arc<dyn Tap>>,
@@ -40,22 +39,12 @@ pub(crate) struct Owner {
 }
 
 const OPENED: &str = "LEDGER.OPENED";
-/// How the stored form of one begins.
-const OPENED_LEAF: &[u8] = b"{\"act\":\"LEDGER.OPENED\",";
-/// What only the owner says: a caller's word about the ledger itself is refused.
-const OWN_ACTIONS: [&str; 6] =
-    ["LEDGER.", "VAULT.", "ERASURE.", "HOLD.", "AUDIT.REVEALED\"", "AUDIT.DISCLOSED\""];
-
-/// Where the action's code stands in the stored form, `{"act":"…`.
-const ACT_AT: usize = 8;
-
-/// An admitted event's id and leaf, and what the tap noted of it.
-pub(crate) type Admitted = Result<(EventId, Vec<u8>, Vec<Note>), InvalidComplianceEvent>;
-
 /// What must be decided in the order of the ledger.
 struct Sequence {
     /// Built from the ledger's newest entries when the first event is offered.
     window: Option<Window>,
+    /// Those of the newest entries that the window does not know yet.
+    behind: Behind,
     /// `LEDGER.OPENED`, recorded just before the first event: reading a ledger does not write to it.
     opening: Option<Fact>,
     /// Whether the opening is recorded even when there was one in this hour.
@@ -69,14 +58,14 @@ pub(crate) struct Submitted {
     batch: u64,
     /// The index that the first new leaf was expected to get.
     foreseen: u64,
+    /// How many events were offered: those that are new, in order, and between them the others by their place.
+    offered: usize,
     new: Vec<EventId>,
-    items: Vec<Item>,
+    others: Vec<(usize, Other)>,
     since: Instant,
 }
 
-enum Item {
-    /// The next of the new leaves.
-    New(EventId),
+enum Other {
     /// Known already; its content is compared once the first delivery is durable.
     Repeat {
         id: EventId,
@@ -106,7 +95,12 @@ impl Owner {
             guard,
             meter: Meter::default(),
             tap: OnceLock::new(),
-            sequence: Mutex::new(Sequence { window: None, opening: Some(opening), notable }),
+            sequence: Mutex::new(Sequence {
+                window: None,
+                behind: Behind::default(),
+                opening: Some(opening),
+                notable,
+            }),
             traces: Traces::default(),
             rings: Rings::default(),
             log,
@@ -129,8 +123,7 @@ impl Owner {
 
     /// Records facts of the owner itself about what somebody asked of it.
     pub(crate) fn record_for(&self, facts: Vec<Fact>, peer: &Peer) -> Result<Vec<Verdict>, AuditError> {
-        let admitted = documents(facts)?.iter().map(|bytes| self.admit(bytes, peer, true)).collect();
-        self.settle(self.sequence(admitted)?)
+        self.settle(self.sequence(self.admit_own(&documents(facts)?, peer))?)
     }
 
     /// Records what was refused, and what producers let go, since the last time. What cannot be recorded now is lost
@@ -148,108 +141,58 @@ impl Owner {
         self.queue_admitted(self.admit_all(offered, peer))
     }
 
-    /// Admits a batch that comes from a peer. Refusals are counted.
-    pub(crate) fn admit_all(&self, offered: &[Vec<u8>], peer: &Peer) -> Vec<Admitted> {
-        let admitted: Vec<Admitted> = offered.iter().map(|bytes| self.admit_from(bytes, peer)).collect();
-        for refusal in admitted.iter().filter_map(|a| a.as_ref().err()) {
-            self.refusals.note(peer, refusal);
-            self.meter.refused(refusal);
-            if let Some(tap) = self.tap.get() {
-                tap.refused(refusal);
-            }
-        }
-        if peer.pid != self.me.pid || peer.caller.is_some() {
-            self.meter.came_from_outside(admitted.iter().filter(|admitted| admitted.is_ok()).count() as u64);
-        }
-        admitted
-    }
-
     /// Queues what was admitted and is new, and remembers its traces.
-    pub(crate) fn queue_admitted(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
-        let traces = self
-            .traces
-            .of(admitted.iter().filter_map(|a| a.as_ref().ok()).map(|(_, leaf, ..)| leaf.as_slice()));
+    pub(crate) fn queue_admitted(&self, mut admitted: Admitted) -> Result<Submitted, AuditError> {
+        let traces = std::mem::take(&mut admitted.traces);
         let submitted = self.sequence(admitted)?;
         self.traces.note(traces);
         Ok(submitted)
     }
 
     /// Gives what is new its place, in the order of the ledger.
-    fn sequence(&self, admitted: Vec<Admitted>) -> Result<Submitted, AuditError> {
+    fn sequence(&self, admitted: Admitted) -> Result<Submitted, AuditError> {
         let since = Instant::now();
         self.guard.settle()?; // a leaf must not be durable before the key that opens it is
         let mut sequence = self.lock();
         self.prepare(&mut sequence)?;
-        let Some(window) = sequence.window.as_mut() else { return Err(AuditError::Gone) }; // prepared above
+        let Sequence { window: Some(window), behind, .. } = &mut *sequence else {
+            return Err(AuditError::Gone); // prepared above
+        };
+        self.recall(window, behind, &admitted.ids)?;
         let batch = window.next_batch();
         let foreseen = self.log.size();
-        let mut new = Vec::with_capacity(admitted.len());
-        let mut leaves = Vec::with_capacity(admitted.len());
-        let mut items = Vec::with_capacity(admitted.len());
-        for admitted in admitted {
-            let (id, leaf, notes) = match admitted {
-                Ok(admitted) => admitted,
-                Err(refusal) => {
-                    items.push(Item::Refused(refusal));
-                    continue;
-                }
-            };
-            match window.insert(id, Place { index: foreseen + leaves.len() as u64, batch }) {
-                None => {
-                    new.push(id);
-                    leaves.push(leaf);
-                    items.push(Item::New(id));
-                    if let Some(tap) = self.tap.get().filter(|_| !notes.is_empty()) {
-                        tap.count(notes);
-                    }
-                }
-                Some(place) => {
-                    items.push(Item::Repeat { id, place, ticket: window.ticket(place.batch), leaf });
-                }
+        let mut repeats = Vec::new();
+        for (at, id) in admitted.ids.iter().enumerate() {
+            let index = foreseen + (at - repeats.len()) as u64;
+            if let Some(known) = window.insert(*id, Place { index, batch }) {
+                repeats.push((at, known));
             }
         }
-        let (count, bytes) = (leaves.len() as u64, leaves.iter().map(|leaf| leaf.len() as u64).sum());
-        self.meter.repeated(items.iter().filter(|item| matches!(item, Item::Repeat { .. })).count() as u64);
+        self.meter.repeated(repeats.len() as u64);
+        self.count_new(&admitted, &repeats);
+        let offered = admitted.offered;
+        let (leaves, new, others) = separate(admitted, &repeats, window);
+        let (count, bytes) = (leaves.len() as u64, leaves.bytes() as u64);
         let ticket =
             self.queue(window, leaves, &new, batch, foreseen).inspect_err(|_| self.meter.failed())?;
         self.meter.accepted(count, bytes);
-        Ok(Submitted { ticket, batch, foreseen, new, items, since })
+        Ok(Submitted { ticket, batch, foreseen, offered, new, others, since })
     }
 
-    fn admit_from(&self, offered: &[u8], peer: &Peer) -> Admitted {
-        let admitted = self.admit(offered, peer, false)?;
-        if OWN_ACTIONS.iter().any(|own| admitted.1[ACT_AT..].starts_with(own.as_bytes())) {
-            let message = "is recorded by the ledger's owner only".to_owned();
-            let fault = Fault { path: "$.act".into(), rule: Rule::Reserved, message };
-            return Err(InvalidComplianceEvent { faults: vec![fault] });
+    /// Gives the tap what it noted of the events that are new.
+    fn count_new(&self, admitted: &Admitted, repeats: &[(usize, Place)]) {
+        let Some(tap) = self.tap.get() else { return };
+        for (at, notes) in &admitted.notes {
+            if repeats.binary_search_by_key(at, |(repeat, _)| *repeat).is_err() {
+                tap.count(notes.clone());
+            }
         }
-        Ok(admitted)
-    }
-
-    /// What is the owner's `own` holds nothing personal, and is not searched for it.
-    fn admit(&self, offered: &[u8], peer: &Peer, own: bool) -> Admitted {
-        let mut event = admit(offered, &self.catalogue)?;
-        if own {
-            self.guard.stamp(&mut event);
-        } else {
-            self.guard.protect(&mut event, || self.prepare_vault())?;
-        }
-        peer.sign(&mut event);
-        let mut leaf = Vec::with_capacity(offered.len() + 192); // the peer's fields and a longer fraction
-        event.canonical_into(&mut leaf);
-        if leaf.len() > MAX_EVENT {
-            let message =
-                format!("is {} bytes long as it would be stored; it may have {MAX_EVENT}", leaf.len());
-            return Err(InvalidComplianceEvent::whole(Rule::Size, message));
-        }
-        let notes = self.tap.get().map(|tap| tap.look(&event)).unwrap_or_default();
-        Ok((event.id, leaf, notes))
     }
 
     fn queue(
         &self,
         window: &mut Window,
-        leaves: Vec<Vec<u8>>,
+        leaves: Leaves,
         new: &[EventId],
         batch: u64,
         foreseen: u64,
@@ -257,7 +200,7 @@ impl Owner {
         if leaves.is_empty() {
             return Ok(None);
         }
-        let ticket = self.log.submit_all(leaves).inspect_err(|_| window.forget(new, batch))?;
+        let ticket = self.log.submit_leaves(leaves).inspect_err(|_| window.forget(new, batch))?;
         // A group that failed in between takes the queued indices back.
         if ticket.range().start != foreseen {
             window.shift(new, batch, ticket.range().start);
@@ -269,43 +212,27 @@ impl Owner {
     /// Before the first event of this owner: the window, and `LEDGER.OPENED`.
     fn prepare(&self, sequence: &mut Sequence) -> Result<(), AuditError> {
         if sequence.window.is_none() {
-            let (window, opened) = self.rebuild()?;
-            sequence.window = Some(window);
+            let (window, behind, opened) = self.begin_window()?;
+            (sequence.window, sequence.behind) = (Some(window), behind);
             // A shell that records an event a second would otherwise record as many openings.
             if opened.is_some_and(|last| same_hour(last, now())) && !sequence.notable {
                 sequence.opening = None;
             }
         }
         if let Some(fact) = &sequence.opening {
-            let (_, leaf, _) = self.admit(&stamp(fact.clone())?.canonical(), &self.me, true)?;
-            let _durable_before_the_next = self.log.submit(leaf)?;
+            let mut opening = self.admit_own(&[stamp(fact.clone())?.canonical()], &self.me);
+            if let Some((_, refusal)) = opening.refused.pop() {
+                return Err(refusal.into());
+            }
+            let _durable_before_the_next = self.log.submit_leaves(opening.leaves)?;
             sequence.opening = None;
         }
         Ok(())
     }
 
-    /// The window, from the newest entries, and when the last `LEDGER.OPENED` among them was. An entry that is no
-    /// event is `audit verify`'s to report.
-    fn rebuild(&self) -> Result<(Window, Option<Timestamp>), AuditError> {
-        let end = self.log.durable_size();
-        let start = end.saturating_sub(WINDOW as u64).max(self.log.minimum());
-        let mut window = Window::new(WINDOW);
-        let mut opened = None;
-        for (entry, index) in self.log.entries(start..end).zip(start..) {
-            let entry = entry?;
-            if let Some(id) = stored_id(&entry) {
-                window.insert(id, Place { index, batch: 0 });
-            }
-            if entry.starts_with(OPENED_LEAF) {
-                opened = validate(&entry).ok().map(|event| event.ts).or(opened);
-            }
-        }
-        Ok((window, opened))
-    }
-
     /// Waits for a batch.
     pub(crate) fn settle(&self, submitted: Submitted) -> Result<Vec<Verdict>, AuditError> {
-        let Submitted { ticket, batch, foreseen, new, items, since } = submitted;
+        let Submitted { ticket, batch, foreseen, offered, new, others, since } = submitted;
         if let Some(ticket) = &ticket
             && let Err(error) = ticket.wait()
         {
@@ -316,18 +243,25 @@ impl Owner {
             return Err(error.into());
         }
         self.meter.waited(since.elapsed());
-        let mut indices = ticket.map_or(foreseen..foreseen, |ticket| ticket.range());
+        let indices = ticket.map_or(foreseen..foreseen, |ticket| ticket.range());
         let first = indices.start;
-        let verdict = |item| match item {
-            Item::New(id) => Ok(Ok(Receipt { id, index: indices.next().unwrap_or(u64::MAX) })),
-            Item::Refused(refusal) => Ok(Err(refusal)),
-            Item::Repeat { id, place, ticket, leaf } => {
-                // Repeated within its own batch, it was placed before the batch had its indices.
-                let index = if place.batch == batch { first + (place.index - foreseen) } else { place.index };
-                self.repeated(Receipt { id, index }, ticket, &leaf)
-            }
-        };
-        items.into_iter().map(verdict).collect()
+        let mut new = new.into_iter().zip(indices);
+        let mut others = others.into_iter().peekable();
+        let mut verdicts = Vec::with_capacity(offered);
+        for at in 0..offered {
+            let verdict = match others.next_if(|(place, _)| *place == at) {
+                None => new.next().map(|(id, index)| Ok(Receipt { id, index })),
+                Some((_, Other::Refused(refusal))) => Some(Err(refusal)),
+                Some((_, Other::Repeat { id, place, ticket, leaf })) => {
+                    // Repeated within its own batch, it was placed before the batch had its indices.
+                    let index =
+                        if place.batch == batch { first + (place.index - foreseen) } else { place.index };
+                    Some(self.repeated(Receipt { id, index }, ticket, &leaf)?)
+                }
+            };
+            verdicts.extend(verdict); // every place is one of a new event or of another
+        }
+        Ok(verdicts)
     }
 
     /// The first delivery's receipt, once that is durable, if the content is the same.
@@ -355,6 +289,37 @@ impl Owner {
     fn lock(&self) -> MutexGuard<'_, Sequence> {
         self.sequence.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes what is known already out of the leaves, and puts it between the refusals by its place among the offered.
+fn separate(
+    mut admitted: Admitted,
+    repeats: &[(usize, Place)],
+    window: &Window,
+) -> (Leaves, Vec<EventId>, Vec<(usize, Other)>) {
+    if repeats.is_empty() {
+        let others = admitted.refused.into_iter().map(|(at, refusal)| (at, Other::Refused(refusal)));
+        return (admitted.leaves, admitted.ids, others.collect());
+    }
+    let places: Vec<usize> = admitted.places().collect();
+    let mut others: Vec<_> =
+        admitted.refused.drain(..).map(|(at, refusal)| (at, Other::Refused(refusal))).collect();
+    let (mut leaves, mut new) = (Leaves::new(), Vec::new());
+    let mut repeats = repeats.iter().peekable();
+    for (at, (leaf, id)) in admitted.leaves.iter().zip(&admitted.ids).enumerate() {
+        match repeats.next_if(|(repeat, _)| *repeat == at) {
+            None => {
+                leaves.push(leaf);
+                new.push(*id);
+            }
+            Some((_, place)) => {
+                let (ticket, leaf) = (window.ticket(place.batch), leaf.to_vec());
+                others.push((places[at], Other::Repeat { id: *id, place: *place, ticket, leaf }));
+            }
+        }
+    }
+    others.sort_by_key(|(at, _)| *at);
+    (leaves, new, others)
 }
 
 /// Whether two instants lie in one hour of the clock: their text up to the hour is the same.

@@ -61,12 +61,18 @@ impl Peer {
 
     /// Writes `peer.*` into an event's context.
     pub(crate) fn sign<'a>(&'a self, event: &mut Event<'a>) {
-        let known = [("peer.pid", &self.pid), ("peer.uid", &self.uid), ("peer.gid", &self.gid)];
-        for (key, value) in known.into_iter().filter(|(_, value)| !value.is_empty()) {
-            event.ctx.set(key, value.as_str());
-        }
-        if let Some(exe) = &self.exe {
-            event.ctx.set("peer.exe", exe.as_str());
+        // In the order of the keys, so that they go in together.
+        let known: [(&str, &str); 4] = [
+            ("peer.exe", self.exe.as_deref().unwrap_or_default()),
+            ("peer.gid", &self.gid),
+            ("peer.pid", &self.pid),
+            ("peer.uid", &self.uid),
+        ];
+        if known.iter().all(|(_, value)| !value.is_empty()) {
+            event.ctx.set_all(&known);
+        } else {
+            let known = known.into_iter().filter(|(_, value)| !value.is_empty());
+            known.for_each(|(key, value)| event.ctx.set(key, value));
         }
         if let Some(caller) = &self.caller {
             event.ctx.set("peer.name", caller.name.as_str());

@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Remote {
         client: Arc<socket::Client>,
         slots: Vec<u64>,
-        offered: Vec<Vec<u8>>,
+        offered: Arc<Vec<Vec<u8>>>,
     },
 }
 
@@ -49,7 +49,7 @@ impl Pending<'_> {
         match self.kind {
             Kind::Local { owner, submitted } => owner.settle(submitted),
             Kind::Remote { client, slots, offered } => match client.verdicts(&slots) {
-                Err(AuditError::Gone) => self.session.offer_again(&client, offered),
+                Err(AuditError::Gone) => self.session.offer_again(&client, Arc::unwrap_or_clone(offered)),
                 answer => answer,
             },
         }

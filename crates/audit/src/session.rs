@@ -135,6 +135,7 @@ impl Session {
     /// # Errors
     /// Why they could not be offered. Nothing of them is stored then, or it is safe to offer them again.
     pub fn submit(&self, offered: Vec<Vec<u8>>) -> Result<Pending<'_>, AuditError> {
+        let offered = Arc::new(offered); // a client keeps it until it is answered
         let kind = self.with_role(|role| match role {
             Role::Owner(owned) => {
                 let submitted = owned.owner.submit(&offered, &owned.owner.me)?;
@@ -142,7 +143,7 @@ impl Session {
             }
             Role::Client(client) => {
                 let slots = client.submit(&offered)?;
-                Ok(Kind::Remote { client: Arc::clone(client), slots, offered: offered.clone() })
+                Ok(Kind::Remote { client: Arc::clone(client), slots, offered: Arc::clone(&offered) })
             }
         })?;
         Ok(Pending { session: self, kind })

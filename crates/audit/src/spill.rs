@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{EventId, InvalidComplianceEvent, MAX_EVENT, read_stored, stored_id};
+use event::{EventId, InvalidComplianceEvent, MAX_EVENT};
+use ledger::Leaves;
 
 use crate::AuditError;
 use crate::caller::Caller;
@@ -111,10 +112,10 @@ impl Spill {
     }
 
     /// Puts leaves behind those that wait; durable when this returns, all or none.
-    fn push(&self, leaves: &[Vec<u8>]) -> Result<(), AuditError> {
+    fn push(&self, leaves: &Leaves) -> Result<(), AuditError> {
         let mut state = self.lock();
         let mut records = Vec::new();
-        for leaf in leaves {
+        for leaf in leaves.iter() {
             records.extend_from_slice(&record(&state.generation, leaf));
         }
         let length = records.len() as u64;
@@ -224,21 +225,18 @@ impl Session {
     ) -> Result<Vec<Spilled>, AuditError> {
         let owned = self.as_owner()?;
         let peer = Peer::remote(caller.clone());
-        let (mut leaves, mut spilled) = (Vec::new(), Vec::new());
-        for admitted in owned.owner.admit_all(offered, &peer) {
-            match admitted {
-                Ok((id, leaf, _)) => {
-                    leaves.push(leaf);
-                    spilled.push(Spilled::Waiting(id));
-                }
-                Err(refusal) => spilled.push(Spilled::Refused(refusal)),
-            }
-        }
-        if !leaves.is_empty() {
+        let admitted = owned.owner.admit_all(offered, &peer);
+        if !admitted.leaves.is_empty() {
             owned.owner.guard.settle()?; // a sealed leaf must not be durable before the key that opens it is
-            spill.push(&leaves)?;
+            spill.push(&admitted.leaves)?;
         }
-        Ok(spilled)
+        let (mut waiting, mut refused) = (admitted.ids.into_iter(), admitted.refused.into_iter().peekable());
+        let spilled =
+            (0..admitted.offered).filter_map(|at| match refused.next_if(|(place, _)| *place == at) {
+                Some((_, refusal)) => Some(Spilled::Refused(refusal)),
+                None => waiting.next().map(Spilled::Waiting),
+            });
+        Ok(spilled.collect())
     }
 
     /// Records what waits in a spill, in its order, and clears it; how many there were. While it runs, nothing can be
@@ -265,12 +263,8 @@ impl Session {
 
 /// Stores leaves that were admitted once. One that is no event any more was not written by us, and is left out.
 fn store(owner: &Owner, leaves: Vec<Vec<u8>>) -> Result<(), AuditError> {
-    let whole = |leaf: Vec<u8>| {
-        let id = stored_id(&leaf).filter(|_| read_stored(&leaf).is_ok())?;
-        Some(Ok((id, leaf, Vec::new())))
-    };
-    let admitted: Vec<_> = leaves.into_iter().filter_map(whole).collect();
-    if !admitted.is_empty() {
+    let admitted = owner.admitted_before(&leaves);
+    if !admitted.leaves.is_empty() {
         let _verdicts = owner.settle(owner.queue_admitted(admitted)?)?;
     }
     Ok(())
@@ -298,8 +292,8 @@ mod tests {
         let path = folder.path().join("spill");
         let spill = Spill::open(&path, 0).unwrap();
         assert!(!spill.holds());
-        spill.push(&[b"one".to_vec(), b"two".to_vec()]).unwrap();
-        spill.push(&[b"three".to_vec()]).unwrap();
+        spill.push(&[b"one".to_vec(), b"two".to_vec()].iter().collect()).unwrap();
+        spill.push(&[b"three".to_vec()].iter().collect()).unwrap();
         drop(spill);
         let spill = Spill::open(&path, 0).unwrap();
         assert!(spill.holds());
@@ -308,7 +302,7 @@ mod tests {
             let mut state = spill.lock();
             spill.clear(&mut state).unwrap();
         }
-        spill.push(&[b"1".to_vec()]).unwrap();
+        spill.push(&[b"1".to_vec()].iter().collect()).unwrap();
         drop(spill);
         assert_eq!(leaves(&Spill::open(&path, 0).unwrap()), [b"1".to_vec()]);
     }
@@ -318,10 +312,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spill");
         let spill = Spill::open(&path, 0).unwrap();
-        spill.push(&[b"whole".to_vec()]).unwrap();
-        spill.push(&[b"torn".to_vec()]).unwrap();
+        spill.push(&[b"whole".to_vec()].iter().collect()).unwrap();
+        spill.push(&[b"torn".to_vec()].iter().collect()).unwrap();
         let size = std::fs::metadata(&path).unwrap().len();
-        let full = vec![vec![b'x'; MAX_EVENT]; 4];
+        let full: Leaves = vec![vec![b'x'; MAX_EVENT]; 4].iter().collect();
         assert!(spill.push(&full).is_err());
         assert_eq!(spill.events(), 2);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), size, "it never grows");

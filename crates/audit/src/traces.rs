@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use event::{Timestamp, canonical_string, validate};
+use event::{Event, Timestamp, validate};
 
 use crate::AuditError;
 use crate::owner::Owner;
@@ -27,7 +27,7 @@ const MAX_ID: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An id, hashed under keys of this process, so that nobody can choose two that meet.
-type Key = u128;
+pub(crate) type Key = u128;
 
 /// The ids seen lately.
 #[derive(Default)]
@@ -66,11 +66,10 @@ impl Seen {
 }
 
 impl Traces {
-    /// The ids of stored forms, without repeating the last one.
-    pub(crate) fn of<'a>(&self, leaves: impl Iterator<Item = &'a [u8]>) -> Vec<Key> {
-        let mut keys: Vec<Key> = leaves.filter_map(stored_trace).map(|id| self.key(id)).collect();
-        keys.dedup();
-        keys
+    /// The trace that an event belongs to.
+    pub(crate) fn of(&self, event: &Event<'_>) -> Option<Key> {
+        let id = event.ctx.get("trace_id").filter(|id| !id.is_empty() && id.len() <= MAX_ID)?;
+        Some(self.key(id))
     }
 
     /// Notes ids that were seen now.
@@ -82,30 +81,13 @@ impl Traces {
         keys.into_iter().for_each(|key| seen.insert(key, now));
     }
 
-    fn key(&self, id: &[u8]) -> Key {
+    fn key(&self, id: &str) -> Key {
         u128::from(self.low.hash_one(id)) | u128::from(self.high.hash_one(id)) << 64
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The `trace_id` of the context of a stored form, as it stands there (escaped). A quote within a string is escaped, so
-/// `"trace_id":"` can only be a name, and the first `"},"id":"` the end of the context.
-fn stored_trace(stored: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"\"trace_id\":\"";
-    let ctx = memchr::memmem::find(stored, b",\"ctx\":{")?;
-    let rest = &stored[ctx..];
-    let rest = &rest[..memchr::memmem::find(rest, b"\"},\"id\":\"")? + 1];
-    let value = &rest[memchr::memmem::find(rest, NAME)? + NAME.len()..];
-    let mut escaped = false;
-    let end = value.iter().position(|&byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    });
-    value.get(..end?).filter(|id| !id.is_empty() && id.len() <= MAX_ID)
 }
 
 impl Owner {
@@ -118,9 +100,7 @@ impl Owner {
             return Ok(false);
         }
         self.load_traces()?;
-        let mut text = Vec::with_capacity(id.len() + 2);
-        canonical_string(id, &mut text);
-        let key = self.traces.key(&text[1..text.len() - 1]);
+        let key = self.traces.key(id);
         let last = self.traces.lock().last(key);
         if last.is_none_or(|at| at.elapsed() > within.min(MAX_TRACE_AGE)) {
             return Ok(false);
@@ -154,7 +134,7 @@ impl Owner {
                 let Ok(event) = validate(&entry) else { continue }; // `audit verify` names it
                 let Some(at) = age(event.ts, now.1).and_then(|age| now.0.checked_sub(age)) else { continue };
                 recent = true;
-                found.extend(stored_trace(&entry).map(|id| (self.traces.key(id), at)));
+                found.extend(self.traces.of(&event).map(|key| (key, at)));
             }
             // Events of one moment may come in any order, but not a whole bundle of them.
             if !recent {
@@ -187,19 +167,22 @@ fn age(ts: Timestamp, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn leaf(ctx: &str) -> Vec<u8> {
-        format!(r#"{{"act":"A.B"{ctx},"id":"0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10","obj":{{"trace_id":"o"}},"sub":{{}}}}"#)
-            .into_bytes()
+    fn trace(ctx: &str) -> Option<Key> {
+        let text = format!(
+            r#"{{"act":"A.B"{ctx},"id":"0190b5a4-3c4e-7d10-9c3f-5a2b8d7e6f10","obj":{{"trace_id":"o"}},"severity":"INFO","sub":{{"user":"u"}},"ts":"2026-11-20T08:30:45Z"}}"#
+        );
+        TRACES.of(&validate(text.as_bytes()).unwrap())
     }
+
+    static TRACES: std::sync::LazyLock<Traces> = std::sync::LazyLock::new(Traces::default);
 
     #[test]
     fn only_the_context_names_the_trace() {
-        assert_eq!(stored_trace(&leaf(r#","ctx":{"a":"b","trace_id":"4bf9","z":"1"}"#)), Some(&b"4bf9"[..]));
-        assert_eq!(stored_trace(&leaf(r#","ctx":{"trace_id":"a\"\\"}"#)), Some(&br#"a\"\\"#[..]));
-        assert_eq!(stored_trace(&leaf(r#","ctx":{"a":"\"trace_id\":\"x"}"#)), None);
-        assert_eq!(stored_trace(&leaf(r#","ctx":{"trace_id":""}"#)), None);
-        assert_eq!(stored_trace(&leaf("")), None);
-        assert_eq!(stored_trace(b""), None);
+        assert_eq!(trace(r#","ctx":{"a":"b","trace_id":"4bf9","z":"1"}"#), Some(TRACES.key("4bf9")));
+        assert_eq!(trace(r#","ctx":{"trace_id":"a\"\\"}"#), Some(TRACES.key("a\"\\")));
+        assert_eq!(trace(r#","ctx":{"a":"\"trace_id\":\"x"}"#), None);
+        assert_eq!(trace(r#","ctx":{"trace_id":""}"#), None);
+        assert_eq!(trace(""), None);
     }
 
     #[test]

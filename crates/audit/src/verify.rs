@@ -1,9 +1,12 @@
 //! Whether the ledger is what its key vouched for, and holds nothing but events. From the files alone.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use event::{InvalidComplianceEvent, read_stored};
-use ledger::{Report, VerifyOptions};
+use event::{InvalidComplianceEvent, read_stored_with};
+use ledger::{Reader, Report, VerifyOptions};
 
 use crate::{AuditError, LogKeys};
 
@@ -77,25 +80,74 @@ fn verify_with(
     Ok(found)
 }
 
+/// Entries that one thread checks at a time.
+const SHARE: u64 = 1 << 15;
+/// More threads than this gain nothing: reading becomes the limit.
+const MOST_THREADS: usize = 8;
+
+/// Every entry against the schema and the canonical form, on as many threads as the machine has.
 fn check_events(
     home: &Path,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
     found: &mut Verification,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), AuditError> {
-    let size = range.end;
-    let reader = ledger::Reader::open(home, &LogKeys::of(home).verifier()?)?;
-    reader.for_each(range, &mut |index, entry| {
-        if index.is_multiple_of(EACH) {
-            progress(size + index, size * 2);
-        }
-        if let Err(why) = read_stored(entry) {
-            found.not_events_count += 1;
-            if found.not_events.len() < MAX_KEPT {
-                found.not_events.push((index, why));
+    let reader = Reader::open(home, &LogKeys::of(home).verifier()?)?;
+    let (next, done) = (AtomicU64::new(range.start), AtomicU64::new(range.start));
+    let shares = (range.end - range.start).div_ceil(SHARE);
+    let most = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS) as u64;
+    let parts: Result<Vec<Part>, AuditError> = std::thread::scope(|scope| {
+        let check = || -> Result<Part, AuditError> {
+            let mut part = Part::default();
+            loop {
+                let first = next.fetch_add(SHARE, Ordering::Relaxed);
+                if first >= range.end {
+                    return Ok(part);
+                }
+                part.check(&reader, first..range.end.min(first.saturating_add(SHARE)), &done)?;
             }
+        };
+        let threads: Vec<_> = (0..shares.min(most)).map(|_| scope.spawn(check)).collect();
+        while !threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            progress(range.end + done.load(Ordering::Relaxed), range.end * 2);
+            std::thread::sleep(Duration::from_millis(2));
         }
-        true
-    })?;
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let mut parts = parts?;
+    found.not_events_count = parts.iter().map(|part| part.count).sum();
+    found.not_events = parts.iter_mut().flat_map(|part| part.kept.drain(..)).collect();
+    found.not_events.sort_by_key(|(index, _)| *index);
+    found.not_events.truncate(MAX_KEPT);
     Ok(())
+}
+
+/// What one thread found.
+#[derive(Default)]
+struct Part {
+    kept: Vec<(u64, InvalidComplianceEvent)>,
+    count: u64,
+    scratch: Vec<u8>,
+}
+
+impl Part {
+    fn check(&mut self, reader: &Reader, share: Range<u64>, done: &AtomicU64) -> Result<(), AuditError> {
+        reader.for_each(share, &mut |index, entry| {
+            if let Err(why) = read_stored_with(entry, &mut self.scratch) {
+                self.count += 1;
+                // Each thread takes its shares in order, so that the first ones of all are among these.
+                if self.kept.len() < MAX_KEPT {
+                    self.kept.push((index, why));
+                }
+            }
+            if index.is_multiple_of(EACH) {
+                done.fetch_add(EACH, Ordering::Relaxed);
+            }
+            true
+        })?;
+        Ok(())
+    }
 }

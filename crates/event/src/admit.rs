@@ -16,6 +16,18 @@ use crate::{Rule, Severity, Timestamp};
 /// # Errors
 /// Every fault, with its path as the caller wrote it.
 pub fn admit<'a>(offered: &'a [u8], catalogue: &Catalogue) -> Result<Event<'a>, InvalidComplianceEvent> {
+    match crate::quick::read(offered, Some(catalogue)) {
+        Some(event) => Ok(event),
+        None => admit_generally(offered, catalogue),
+    }
+}
+
+/// As [`admit`], by the general way alone: what the quick one is held to.
+#[doc(hidden)]
+pub fn admit_generally<'a>(
+    offered: &'a [u8],
+    catalogue: &Catalogue,
+) -> Result<Event<'a>, InvalidComplianceEvent> {
     Admission { catalogue: Some(catalogue), faults: Faults::default() }.run(offered)
 }
 
@@ -24,6 +36,15 @@ pub fn admit<'a>(offered: &'a [u8], catalogue: &Catalogue) -> Result<Event<'a>, 
 /// # Errors
 /// Every fault, with its path.
 pub fn validate(document: &[u8]) -> Result<Event<'_>, InvalidComplianceEvent> {
+    match crate::quick::read(document, None) {
+        Some(event) => Ok(event),
+        None => validate_generally(document),
+    }
+}
+
+/// As [`validate`], by the general way alone.
+#[doc(hidden)]
+pub fn validate_generally(document: &[u8]) -> Result<Event<'_>, InvalidComplianceEvent> {
     Admission { catalogue: None, faults: Faults::default() }.run(document)
 }
 
@@ -32,8 +53,21 @@ pub fn validate(document: &[u8]) -> Result<Event<'_>, InvalidComplianceEvent> {
 /// # Errors
 /// Every fault, with its path.
 pub fn read_stored(stored: &[u8]) -> Result<Event<'_>, InvalidComplianceEvent> {
+    read_stored_with(stored, &mut Vec::with_capacity(stored.len()))
+}
+
+/// As [`read_stored`], for whoever reads many: `scratch` is where the canonical form is written.
+///
+/// # Errors
+/// As there.
+pub fn read_stored_with<'a>(
+    stored: &'a [u8],
+    scratch: &mut Vec<u8>,
+) -> Result<Event<'a>, InvalidComplianceEvent> {
     let event = validate(stored)?;
-    if event.canonical() != stored {
+    scratch.clear();
+    event.canonical_into(scratch);
+    if scratch != stored {
         return Err(InvalidComplianceEvent::whole(
             Rule::Canonical,
             "is not in the canonical form (RFC 8785)",
@@ -307,7 +341,7 @@ fn take_address<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
 
 /// The canonical form differs from what was offered by white space, escapes, aliases (all shorter or within this
 /// margin) and a longer fraction; so only what comes near the limit is measured.
-const MARGIN: usize = 96;
+pub(crate) const MARGIN: usize = 96;
 
 fn within_size(event: Event<'_>, offered: usize) -> Result<Event<'_>, InvalidComplianceEvent> {
     if offered + MARGIN <= MAX_EVENT {
@@ -328,7 +362,7 @@ pub(crate) fn is_name(key: &str) -> bool {
 }
 
 /// `(^|[._-])ip(_address)?$`
-fn is_address_name(key: &str) -> bool {
+pub(crate) fn is_address_name(key: &str) -> bool {
     let stem = key.strip_suffix("_address").unwrap_or(key);
     stem.strip_suffix("ip").is_some_and(|before| before.is_empty() || before.ends_with(['.', '_', '-']))
 }

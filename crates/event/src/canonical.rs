@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 
+use crate::scan::plain_length;
+
 /// Appends the canonical form of a string (RFC 8785 §3.2.2.2): the two-character escapes where JSON has one,
 /// `\u00xx` in lower case for other controls, everything else as it is.
 pub fn canonical_string(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut plain = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[plain..at]);
-        plain = at + 1;
+    loop {
+        let (plain, special) = rest.split_at(plain_length(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = special.split_first() else { break };
         escape(byte, out);
+        rest = behind;
     }
-    out.extend_from_slice(&bytes[plain..]);
     out.push(b'"');
 }
 
@@ -49,6 +49,12 @@ pub fn canonical_strings<'a>(entries: &[(Cow<'a, str>, Cow<'a, str>)], out: &mut
         sorted.sort_by(|a, b| utf16_order(&a.0, &b.0));
         write_entries(sorted.into_iter(), out);
     }
+}
+
+/// As [`canonical_strings`], of entries that are ordered already.
+pub(crate) fn canonical_ordered(entries: &[(Cow<'_, str>, Cow<'_, str>)], out: &mut Vec<u8>) {
+    debug_assert!(entries.windows(2).all(|pair| utf16_order(&pair[0].0, &pair[1].0).is_lt()), "{entries:?}");
+    write_entries(entries.iter(), out);
 }
 
 fn write_entries<'e, 'a: 'e>(

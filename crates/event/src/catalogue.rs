@@ -4,6 +4,7 @@ mod standard;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Codes beyond this many are refused: a catalogue is read by people.
 const MAX_CODES: usize = 10_000;
@@ -40,11 +41,47 @@ pub enum CatalogueError {
     Full,
 }
 
+/// Codes with their meanings. What is in it the operator chose, so that nobody can make its entries meet: the hash may be
+/// as plain as it is quick.
+type Codes = HashMap<String, String, BuildHasherDefault<Folded>>;
+
+/// Eight bytes at a time, each multiplied into what came before.
+#[derive(Clone, Copy, Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.write_u64(u64::from_le_bytes(last));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.0 ^= u64::from(byte); // the end of a text
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        /// 2^64 divided by the golden ratio, odd: what a multiplicative hash takes.
+        const GOLDEN: u128 = 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(self.0 ^ word) * GOLDEN;
+        let (low, high) = (product & u128::from(u64::MAX), product >> 64);
+        self.0 = u64::try_from(low ^ high).unwrap_or_default(); // both halves have 64 bits
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Actions and subject kinds with their meanings: the standard ones, and what an operator added.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    actions: HashMap<String, String>,
-    subjects: HashMap<String, String>,
+    actions: Codes,
+    subjects: Codes,
 }
 
 impl Catalogue {
@@ -110,7 +147,7 @@ impl Catalogue {
     }
 }
 
-fn add(map: &mut HashMap<String, String>, code: &str, meaning: &str) -> Result<(), CatalogueError> {
+fn add(map: &mut Codes, code: &str, meaning: &str) -> Result<(), CatalogueError> {
     if map.len() >= MAX_CODES && !map.contains_key(code) {
         return Err(CatalogueError::Full);
     }
@@ -118,7 +155,7 @@ fn add(map: &mut HashMap<String, String>, code: &str, meaning: &str) -> Result<(
     Ok(())
 }
 
-fn ordered(map: &HashMap<String, String>) -> impl Iterator<Item = Entry<'_>> {
+fn ordered(map: &Codes) -> impl Iterator<Item = Entry<'_>> {
     let sorted: BTreeMap<&str, &str> = map.iter().map(|(c, m)| (c.as_str(), m.as_str())).collect();
     sorted.into_iter().map(|(code, meaning)| Entry { code, meaning })
 }
@@ -162,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_standard_catalogue_is_well_formed() {
-        let mut again = Catalogue { actions: HashMap::new(), subjects: HashMap::new() };
+        let mut again = Catalogue { actions: Codes::default(), subjects: Codes::default() };
         for (code, meaning) in standard::ACTIONS {
             again.add_action(code, meaning).unwrap();
         }

@@ -1,11 +1,18 @@
 //! Oracles for fuzzing, shared with the tests that replay them.
 #![allow(clippy::panic, reason = "an oracle reports a broken property by panicking")]
 
-use crate::{Catalogue, MAX_EVENT, admit, read_stored, stored_id, validate};
+use crate::{Catalogue, MAX_EVENT, admit, admit_generally};
+use crate::{read_stored, stored_id, validate, validate_generally};
 
 /// Any bytes: never a panic, no refusal without a fault, and what is admitted survives its own stored form.
 pub fn admission(data: &[u8]) {
-    match admit(data, &Catalogue::standard()) {
+    let catalogue = Catalogue::standard();
+    assert_eq!(
+        admit(data, &catalogue),
+        admit_generally(data, &catalogue),
+        "the quick way and the general one"
+    );
+    match admit(data, &catalogue) {
         Err(refusal) => assert!(!refusal.faults.is_empty()),
         Ok(event) => {
             let stored = event.canonical();
@@ -28,6 +35,7 @@ pub fn stored(data: &[u8]) {
         assert_eq!(event.canonical(), data);
         assert_eq!(id, Some(event.id));
     }
+    assert_eq!(validate(data), validate_generally(data), "the quick way and the general one");
     let Ok(event) = validate(data) else { return };
     let stored = event.canonical();
     let again = read_stored(&stored).unwrap_or_else(|e| panic!("stored form refused: {e}"));

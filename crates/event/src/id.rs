@@ -38,23 +38,17 @@ impl EventId {
     /// Reads `8-4-4-4-12` hexadecimal digits of either case; nothing for another shape, version or variant.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        if text.len() != 36 {
-            return None;
-        }
+        let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
         let mut bytes = [0u8; 16];
-        let (mut at, mut filled) = (0, 0);
-        while at < 36 {
-            if HYPHENS.contains(&at) {
-                if text[at] != b'-' {
-                    return None;
-                }
-                at += 1;
-                continue;
-            }
-            bytes[filled] = hex_digit(text[at])? << 4 | hex_digit(text[at + 1])?;
-            filled += 1;
-            at += 2;
+        // A digit's value stands in the lower half of its entry; anything else sets a bit of the upper half.
+        let mut wrong = 0;
+        for (byte, at) in bytes.iter_mut().zip(PLACES) {
+            let (high, low) = (VALUES[usize::from(text[at])], VALUES[usize::from(text[at + 1])]);
+            wrong |= high | low;
+            *byte = high << 4 | (low & 0x0f);
+        }
+        if wrong > 0x0f || HYPHENS.iter().any(|&at| text[at] != b'-') {
+            return None;
         }
         Self::from_bytes(bytes)
     }
@@ -64,27 +58,28 @@ impl EventId {
     pub fn to_text(self) -> [u8; 36] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'-'; 36];
-        let mut at = 0;
-        for byte in self.0 {
-            if HYPHENS.contains(&at) {
-                at += 1;
-            }
+        for (byte, at) in self.0.into_iter().zip(PLACES) {
             text[at] = DIGITS[usize::from(byte >> 4)];
             text[at + 1] = DIGITS[usize::from(byte & 0x0f)];
-            at += 2;
         }
         text
     }
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
+/// Where the digits of each byte stand in the text form.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The value of each hexadecimal digit of either case, 0xff for what is none.
+const VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut digit = 0u8;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        values[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
+        digit += 1;
     }
-}
+    values
+};
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

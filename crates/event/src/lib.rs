@@ -30,9 +30,13 @@ pub mod fuzzing;
 mod id;
 mod model;
 mod parse;
+mod quick;
+mod scan;
 mod time;
 
-pub use admit::{admit, read_stored, stored_id, validate};
+pub use admit::{admit, read_stored, read_stored_with, stored_id, validate};
+#[doc(hidden)]
+pub use admit::{admit_generally, validate_generally};
 pub use canonical::{canonical_string, canonical_strings};
 pub use catalogue::{Catalogue, CatalogueError, Entry};
 pub use fact::Fact;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::canonical::{canonical_string, canonical_strings, utf16_order};
+use crate::canonical::{canonical_ordered, canonical_string, utf16_order};
 use crate::{EventId, Timestamp};
 
 /// How grave an event is. Ordered: `Debug` is least.
@@ -72,6 +72,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Sets several values, whose keys come in order: what has no key between theirs yet goes in as one piece.
+    pub fn set_all(&mut self, entries: &[(&'a str, &'a str)]) {
+        let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) else { return };
+        let at = self.0.partition_point(|(key, _)| utf16_order(key, first).is_lt());
+        let ordered = entries.windows(2).all(|pair| utf16_order(pair[0].0, pair[1].0).is_lt());
+        let free = self.0.get(at).is_none_or(|(key, _)| utf16_order(last, key).is_lt());
+        if ordered && free {
+            let entries = entries.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(*value)));
+            drop(self.0.splice(at..at, entries));
+        } else {
+            entries.iter().for_each(|(key, value)| self.set(*key, *value));
+        }
+    }
+
     /// Keeps the entries of which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(key, _)| keep(key));
@@ -134,21 +148,21 @@ impl Event<'_> {
         canonical_string(&self.act, out);
         if !self.ctx.is_empty() {
             out.extend_from_slice(b",\"ctx\":");
-            canonical_strings(&self.ctx.0, out);
+            canonical_ordered(&self.ctx.0, out);
         }
         out.extend_from_slice(b",\"id\":\"");
         out.extend_from_slice(&self.id.to_text());
         out.push(b'"');
         if !self.obj.is_empty() {
             out.extend_from_slice(b",\"obj\":");
-            canonical_strings(&self.obj.0, out);
+            canonical_ordered(&self.obj.0, out);
         }
         out.extend_from_slice(b",\"severity\":\"");
         out.extend_from_slice(self.severity.as_str().as_bytes());
         out.extend_from_slice(b"\",\"sub\":");
-        canonical_strings(&self.sub.0, out);
+        canonical_ordered(&self.sub.0, out);
         out.extend_from_slice(b",\"ts\":\"");
-        out.extend_from_slice(self.ts.as_str().as_bytes());
+        out.extend_from_slice(self.ts.as_bytes());
         out.extend_from_slice(b"\"}");
     }
 

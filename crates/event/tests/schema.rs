@@ -26,6 +26,7 @@ fn judged(judge: &jsonschema::Validator, value: &Value) -> BTreeSet<String> {
 /// Where ours sees faults. JSON Schema reports a missing, unexpected or misnamed member at the object around it.
 fn ours(value: &Value) -> BTreeSet<String> {
     let bytes = serde_json::to_vec(value).unwrap();
+    assert_eq!(event::validate(&bytes), event::validate_generally(&bytes), "two ways of one validator");
     let Err(refusal) = event::validate(&bytes) else { return BTreeSet::new() };
     let place = |fault: &event::Fault| {
         let pointer = pointer(&fault.path);

@@ -37,7 +37,7 @@ pub const LANES: usize = 16;
 pub const PADDING: usize = BLOCK + 8;
 
 /// FIPS 180-4 §5.3.3.
-const SHA256_IV: [u32; 8] =
+pub(crate) const SHA256_IV: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// Blocks of each lane that one hash takes before the other: sixteen lanes of them stay in the first-level cache.

@@ -24,6 +24,7 @@ mod cpu;
 pub mod fuzzing;
 mod hmac;
 mod lanes;
+pub mod sha256;
 pub mod sm2;
 pub mod sm3;
 mod sm4;

@@ -4,7 +4,7 @@
 //! [`digest_prefixed`] and [`digest_pairs`]. The processor is asked once what it can do; see `level`.
 
 pub(crate) mod level;
-mod many;
+pub(crate) mod many;
 #[cfg(test)]
 pub(crate) mod reference;
 mod rounds;

@@ -57,8 +57,15 @@ fn publish(log: &Log, sim: &Sim) {
     sim.mark(Mark::Published(log.publish().unwrap()));
 }
 
+/// Removes the oldest segment, if it is closed.
+pub(crate) fn prune(log: &Log, sim: &Sim) -> Option<u64> {
+    let oldest = log.segments().ok()?.first().cloned()?;
+    sim.mark(Mark::Pruning(oldest.end));
+    log.prune(oldest.end).ok()
+}
+
 /// A life of a log: partial tiles that grow, a tile that becomes full, several WAL segments, leaves left
-/// unpublished. Every sync site of normal work is passed.
+/// unpublished; one segment compressed, the oldest one pruned. Every sync site of normal work is passed.
 fn live(key: &Key, sim: &Sim) {
     let (log, _) = key.open(sim).unwrap();
     append(&log, sim, 3);
@@ -74,6 +81,7 @@ fn live(key: &Key, sim: &Sim) {
     append(&log, sim, 4);
     append(&log, sim, 60);
     publish(&log, sim);
+    prune(&log, sim);
     append(&log, sim, 1);
     // The process ends here without its last words: what it would still write belongs to no image.
     let end = sim.points();
@@ -85,9 +93,11 @@ fn live(key: &Key, sim: &Sim) {
 pub(crate) fn check(key: &Key, image: &Sim, marks: &[Mark]) -> Result<(), String> {
     let acknowledged = marks.iter().filter_map(|mark| match mark {
         Mark::Acknowledged(end) => Some(*end),
-        Mark::Published(_) => None,
+        Mark::Published(_) | Mark::Pruning(_) => None,
     });
     let acknowledged = acknowledged.max().unwrap_or(0);
+    let pruning = marks.iter().filter_map(|mark| if let Mark::Pruning(to) = mark { Some(*to) } else { None });
+    let pruned = pruning.max().unwrap_or(0);
     if !marks.is_empty() {
         // Also before anyone repairs it: a crash is not damage.
         let report = key.verify(image)?;
@@ -100,8 +110,12 @@ pub(crate) fn check(key: &Key, image: &Sim, marks: &[Mark]) -> Result<(), String
     if size < acknowledged {
         return Err(format!("{acknowledged} leaves were acknowledged, {size} are there"));
     }
-    for (i, entry) in log.entries(0..size).enumerate() {
-        if entry.map_err(|error| format!("read {i}: {error}"))? != leaf(i as u64) {
+    let minimum = log.minimum();
+    if minimum > pruned {
+        return Err(format!("entries below {minimum} are gone; up to {pruned} was asked for"));
+    }
+    for (i, entry) in (minimum..).zip(log.entries(minimum..size)) {
+        if entry.map_err(|error| format!("read {i}: {error}"))? != leaf(i) {
             return Err(format!("entry {i} is another"));
         }
     }

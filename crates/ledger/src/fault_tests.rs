@@ -3,7 +3,7 @@
 //!
 //! `CUSTODY_SOAK=1` fails every call until there were 10,000 faults; otherwise a sample.
 
-use crate::crash_tests::{Dice, Key, check, leaf};
+use crate::crash_tests::{Dice, Key, check, leaf, prune};
 use crate::storage::sim::{Failing, Mark, Sim};
 use crate::{Form, Log};
 
@@ -30,6 +30,9 @@ fn live(key: &Key, sim: &Sim, dice: &mut Dice) {
     let _ = log.roll();
     let first = log.segments().ok().and_then(|segments| segments.first().map(|segment| segment.first));
     let _ = first.map(|first| log.compress(first, Form::Zstd));
+    if prune(&log, sim).is_some() {
+        let _ = append(&log, sim, 1 + dice.roll() % 5);
+    }
 }
 
 /// Appends, once more where the failure may pass; whether it goes on.

@@ -62,7 +62,7 @@ impl Integrator {
             batches.iter().flat_map(|batch| batch.leaves.iter().flat_map(Leaves::iter)).collect();
         leaves.chunks(STEP).for_each(|leaves| self.trees.append_slices(leaves));
         drop(leaves);
-        shared.hashed(&batches);
+        shared.hashed(batches);
         if self.trees.size() - self.written >= WRITE_AT { self.guarded(Self::write) } else { Ok(()) }
     }
 

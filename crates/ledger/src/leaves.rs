@@ -72,6 +72,12 @@ impl Leaves {
         self.count as usize
     }
 
+    /// Bytes of all of them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.payload.len() - 2 * self.len()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -81,6 +87,17 @@ impl Leaves {
     /// The leaves, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         bundle::entries(&self.payload).filter_map(Result::ok)
+    }
+
+    /// Bytes that there is memory for.
+    pub(crate) fn room(&self) -> usize {
+        self.payload.capacity()
+    }
+
+    /// None, in the same memory.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.payload.clear();
+        Self { payload: self.payload, count: 0, too_long: None }
     }
 
     pub(crate) fn payload(&self) -> &[u8] {

@@ -119,6 +119,12 @@ impl Log {
         self.shared.offer(leaves, self.group_bytes)
     }
 
+    /// No leaves, with room for about so many bytes of them: memory that this log used before, where it has some.
+    #[must_use]
+    pub fn room(&self, bytes: usize) -> Leaves {
+        self.shared.room(bytes)
+    }
+
     /// Leaves that have an index, durable or not.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -17,6 +17,10 @@ const HASH_AT: usize = 1 << 20;
 /// in memory.
 const PUBLISH_AT: u64 = 1 << 20;
 
+/// Memory is kept for the next leaves in pieces of such sizes, and so many of them.
+const SPARE_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=512 << 10;
+const SPARES: usize = 32;
+
 /// A wait that has no end is a row of these.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -79,6 +83,8 @@ pub(crate) struct Shared {
     /// The integrator should not wait for its second.
     hurry: Condvar,
     limit: usize,
+    /// Memory of leaves that were hashed, for those to come: fresh memory costs a fault for each page of it.
+    spare: Mutex<Vec<Leaves>>,
 }
 
 /// A place in the log that was given and is not yet durable.
@@ -136,6 +142,7 @@ impl Shared {
             progress: Condvar::new(),
             hurry: Condvar::new(),
             limit,
+            spare: Mutex::default(),
         }
     }
 
@@ -291,10 +298,28 @@ impl Shared {
         std::mem::take(&mut state.pending)
     }
 
-    /// Integrator: so much was hashed and let go.
-    pub(crate) fn hashed(&self, batches: &[Batch]) {
+    /// Integrator: so much was hashed and is let go.
+    pub(crate) fn hashed(&self, batches: Vec<Batch>) {
         self.lock().held -= batches.iter().map(|batch| batch.cost).sum::<usize>();
         self.progress.notify_all();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaves = batches.into_iter().flat_map(|batch| batch.leaves);
+        for leaves in leaves.filter(|leaves| SPARE_BYTES.contains(&leaves.room())) {
+            if spare.len() < SPARES {
+                spare.push(leaves.emptied());
+            }
+        }
+    }
+
+    /// No leaves, with room for about so many bytes of them.
+    pub(crate) fn room(&self, bytes: usize) -> Leaves {
+        if SPARE_BYTES.contains(&bytes) {
+            let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            if let Some(spare) = spare {
+                return spare;
+            }
+        }
+        Leaves::with_capacity(bytes)
     }
 
     /// Integrator: a checkpoint is durable.

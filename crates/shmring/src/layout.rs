@@ -148,19 +148,18 @@ impl<'m> Data<'m> {
     /// Copies a record's content in; the last word is filled up with zeros.
     pub(crate) fn copy_in(self, position: u64, content: &[u8]) {
         let (first, second) = self.from(position);
-        let mut words = first.iter().chain(second);
-        let mut whole = content.chunks_exact(8);
-        for (bytes, word) in whole.by_ref().zip(words.by_ref()) {
-            let mut eight = [0u8; 8];
-            eight.copy_from_slice(bytes);
-            word.store(u64::from_ne_bytes(eight), Ordering::Relaxed);
-        }
-        let rest = whole.remainder();
-        // `zip` asks the chunks first, so no word was skipped.
-        if let (false, Some(word)) = (rest.is_empty(), words.next()) {
-            let mut eight = [0u8; 8];
-            eight[..rest.len()].copy_from_slice(rest);
-            word.store(u64::from_ne_bytes(eight), Ordering::Relaxed);
+        // The edge lies between two words, so that only the last part has a remainder.
+        let (near, far) = content.split_at(content.len().min(first.len() * 8));
+        for (words, bytes) in [(first, near), (second, far)] {
+            let (whole, rest) = bytes.as_chunks::<8>();
+            for (word, eight) in words.iter().zip(whole) {
+                word.store(u64::from_ne_bytes(*eight), Ordering::Relaxed);
+            }
+            if let (false, Some(word)) = (rest.is_empty(), words.get(whole.len())) {
+                let mut eight = [0u8; 8];
+                eight[..rest.len()].copy_from_slice(rest);
+                word.store(u64::from_ne_bytes(eight), Ordering::Relaxed);
+            }
         }
     }
 

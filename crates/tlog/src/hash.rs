@@ -108,6 +108,15 @@ impl TreeHash for Sha256 {
         }
         hasher.finalize().into()
     }
+
+    fn leaves(leaves: &[&[u8]], out: &mut [Hash]) {
+        gm::sha256::digest_prefixed(&[LEAF], leaves, out);
+    }
+
+    fn row_above(row: &[Hash], out: &mut [Hash]) {
+        assert_eq!(row.len(), 2 * out.len(), "one node for each two hashes");
+        gm::sha256::digest_pairs(&[NODE], row, out);
+    }
 }
 
 impl TreeHash for Sm3 {

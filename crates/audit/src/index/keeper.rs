@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ledger::Log;
+use ledger::{Leaves, Log};
 use tlog::{Hash, Sha256};
 
 use super::format::Head;
@@ -101,7 +101,7 @@ impl Index {
     }
 
     /// The first entry that is not indexed.
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.lock().tail.as_ref().map_or(0, |tail| tail.first + u64::from(tail.count()))
     }
 
@@ -110,14 +110,16 @@ impl Index {
     fn take(&self, log: &Log, end: u64) -> Option<()> {
         let first = self.end();
         let end = end.min(first + CHUNK).min((first / SEGMENT + 1) * SEGMENT);
-        let mut taken = Vec::new();
+        let mut taken = Leaves::new();
         let kept = log.minimum().clamp(first, end.max(first));
-        for entry in log.entries(kept..end) {
-            taken.push(entry.ok()?);
-        }
+        log.for_each(kept..end, &mut |_, entry| {
+            taken.push(entry);
+            true
+        })
+        .ok()?;
         // Outside the lock: a search must not wait for it. Pruned entries have no facts.
         let pruned = (first..kept).map(|_| None);
-        let facts: Vec<_> = pruned.chain(taken.iter().map(|entry| facts(entry))).collect();
+        let facts: Vec<_> = pruned.chain(taken.iter().map(facts)).collect();
         let mut state = self.lock();
         let tail = state.tail.as_mut()?;
         facts.iter().for_each(|facts| tail.push(facts.as_ref()));

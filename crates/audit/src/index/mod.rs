@@ -9,7 +9,7 @@ mod keeper;
 mod keys;
 mod segment;
 
-use event::Severity;
+use event::{EventId, Severity};
 
 use crate::query::Conditions;
 
@@ -77,6 +77,11 @@ impl Wanted {
             (since, until)
         });
         Self { act: conditions.act.clone(), all, any, times }
+    }
+
+    /// The event of an id.
+    pub(crate) fn of_id(id: EventId) -> Self {
+        Self { all: vec![keys::id(&id.to_text())], ..Self::default() }
     }
 
     /// Whether an index cannot exclude anything.

@@ -13,6 +13,7 @@ use event::{Fault, MAX_OFFERED, Rule};
 use shmring::{Memory, Reader, RingError, Settler, consume};
 
 use crate::AuditError;
+use crate::admitting::Admitted;
 use crate::owner::{Owner, Submitted};
 use crate::peer::Peer;
 use crate::socket::ears::Input;
@@ -22,6 +23,8 @@ const _: () = assert!(shmring::MAX_RECORD == MAX_OFFERED);
 
 /// Bytes of events that are submitted together.
 const BATCH_BYTES: usize = 1 << 20;
+/// Events for which room is made at first.
+const FEW: usize = 256;
 /// Batches on their way to the disk.
 const IN_FLIGHT: usize = 16;
 /// The first nap when the ring is empty, and the longest. A producer that fills an eighth of it, or waits, ends a nap.
@@ -33,7 +36,6 @@ const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// Events on their way to the disk, in the order of the ring.
 #[derive(Default)]
 struct Batch {
-    events: Vec<Vec<u8>>,
     /// Where each of them ends in the ring.
     ends: Vec<u64>,
     /// Where records end whose checksum does not fit.
@@ -137,9 +139,15 @@ fn read(owner: &Owner, mut reader: Reader, peer: &Peer, jobs: SyncSender<Job>, l
     loop {
         let left = leaving.load(Ordering::SeqCst); // before reading: what it wrote before it left is read
         let mut batch = Batch::default();
+        // An empty ring is the usual one: room is made when there is something.
+        let mut admitted = Admitted::default();
         let drained = reader.drain(MAX_BATCH, BATCH_BYTES, |record| match record.content {
             Some(event) => {
-                batch.events.push(event.to_vec());
+                if batch.ends.is_empty() {
+                    admitted = owner.batch(FEW, FEW * event.len());
+                }
+                // The reader's own copy: the producer cannot change it any more.
+                owner.admit_next(event, peer, &mut admitted);
                 batch.ends.push(record.end);
             }
             None => batch.damaged.push(record.end),
@@ -151,7 +159,8 @@ fn read(owner: &Owner, mut reader: Reader, peer: &Peer, jobs: SyncSender<Job>, l
         owner.rings.lost(peer, 0, batch.damaged.len() as u64);
         let empty = batch.is_empty();
         let position = batch.position();
-        if !empty && submit(owner, peer, batch, &jobs).is_err() {
+        owner.count_admitted(&admitted, peer);
+        if !empty && submit(owner, admitted, batch, &jobs).is_err() {
             return;
         }
         if let Err(error) = drained {
@@ -173,9 +182,8 @@ fn read(owner: &Owner, mut reader: Reader, peer: &Peer, jobs: SyncSender<Job>, l
     }
 }
 
-fn submit(owner: &Owner, peer: &Peer, mut batch: Batch, jobs: &SyncSender<Job>) -> Result<(), ()> {
-    let events = std::mem::take(&mut batch.events);
-    match owner.submit(&events, peer) {
+fn submit(owner: &Owner, admitted: Admitted, batch: Batch, jobs: &SyncSender<Job>) -> Result<(), ()> {
+    match owner.queue_admitted(admitted) {
         Ok(submitted) => jobs.send(Job::Settle(submitted, batch)).map_err(|_| ()),
         Err(error) => {
             let _ = jobs.send(end(&error)); // as above

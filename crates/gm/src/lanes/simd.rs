@@ -4,7 +4,7 @@
 //! references to arrays.
 #![expect(unsafe_code, reason = "calls of functions with target features")]
 
-use super::{BLOCK, LANES, Lanes, Pieces, Rows, SHA256_IV};
+use super::{BLOCK, LANES, Lanes, Pieces, Rows};
 use crate::sm3::simd::Avx512;
 use crate::sm3::simd::avx512::{V, add, choose, load, majority, rol, rounds, splat, store, words, xor, xor3};
 use core::arch::x86_64::{__mmask16, _mm512_srli_epi32};
@@ -84,34 +84,21 @@ impl Avx512 {
         unsafe { dual(lanes, pieces, blocks) }
     }
 
-    /// The states after sixteen equally long streams that begin here and end in the same block.
-    pub(super) fn sha256(self, pieces: Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
+    /// SHA-256 alone: one block of each of sixteen messages.
+    #[inline]
+    pub(crate) fn sha256_lanes(self, state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
         // SAFETY: `self` exists only where AVX-512 F and BW were detected.
-        unsafe { sha256(&pieces, end) }
+        unsafe { sha256_lanes(state, blocks) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn sha256(pieces: &Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
-    let mut rows = SHA256_IV.map(|word| [word; LANES]);
-    let mut state = load_rows(&rows);
-    let length = pieces.iter().map(|piece| piece.len()).min().unwrap_or(0);
-    for at in 0..=length {
-        let mut blocks = [end; LANES];
-        if at < length {
-            for (block, piece) in blocks.iter_mut().zip(pieces) {
-                *block = &piece[at];
-            }
-        }
-        let new = sha256_rounds(state, words(&blocks));
-        for (state, new) in state.iter_mut().zip(new) {
-            *state = add(*state, new);
-        }
+fn sha256_lanes(state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
+    let before = load_rows(state);
+    let new = sha256_rounds(before, words(blocks));
+    for ((row, before), new) in state.iter_mut().zip(before).zip(new) {
+        store(row, add(before, new));
     }
-    for (row, value) in rows.iter_mut().zip(state) {
-        store(row, value);
-    }
-    rows
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -57,18 +57,32 @@ pub(super) fn pairs_at(level: Level, prefix: &[u8], row: &[[u8; 32]], out: &mut 
 
 fn run<'a>(level: Level, prefix: &'a [u8], bodies: impl Iterator<Item = &'a [u8]>, out: &mut [[u8; 32]]) {
     let messages = bodies.map(|body| Message::new(prefix, body)).zip(out);
+    let alone = Alone {
+        iv: IV,
+        too_few: TOO_FEW,
+        blocks: |state: &mut [u32; 8], blocks: &[[u8; BLOCK]]| level.blocks(state, blocks),
+    };
     match level {
-        Level::Portable => one_by_one(level, messages),
+        Level::Portable => one_by_one(&alone, messages),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2(proof) => in_lanes(level, messages, |state, blocks| proof.lanes(state, blocks)),
+        Level::Avx2(proof) => in_lanes(&alone, messages, |state, blocks| proof.lanes(state, blocks)),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512(proof) => in_lanes(level, messages, |state, blocks| proof.lanes(state, blocks)),
+        Level::Avx512(proof) => in_lanes(&alone, messages, |state, blocks| proof.lanes(state, blocks)),
     }
+}
+
+/// How a hash that frames messages as SM3 does (SHA-256 is the other) takes one message by itself.
+pub(crate) struct Alone<F> {
+    pub(crate) iv: [u32; 8],
+    /// With this many lanes at work or fewer, one after another is faster.
+    pub(crate) too_few: usize,
+    /// Takes each block into the state.
+    pub(crate) blocks: F,
 }
 
 /// What is left of a message: the caller's bytes, then the padding of §5.2.
 #[derive(Clone, Copy)]
-struct Message<'a> {
+pub(crate) struct Message<'a> {
     prefix: &'a [u8],
     body: &'a [u8],
     bits: u64,
@@ -86,7 +100,7 @@ enum Padding {
 
 impl<'a> Message<'a> {
     #[inline]
-    fn new(prefix: &'a [u8], body: &'a [u8]) -> Self {
+    pub(crate) fn new(prefix: &'a [u8], body: &'a [u8]) -> Self {
         let bits = (prefix.len() as u64).wrapping_add(body.len() as u64).wrapping_mul(8);
         Self { prefix, body, bits, padding: Padding::Whole }
     }
@@ -137,18 +151,18 @@ impl<'a> Message<'a> {
     }
 
     /// Hashes what is left after `state`, alone.
-    fn finish(mut self, level: Level, mut state: [u32; 8]) -> [u8; 32] {
+    fn finish(mut self, blocks: impl Fn(&mut [u32; 8], &[[u8; BLOCK]]), mut state: [u32; 8]) -> [u8; 32] {
         let mut scratch = [0; BLOCK];
         while !self.prefix.is_empty() {
             self.gather(&mut scratch);
-            level.blocks(&mut state, &[scratch]);
+            blocks(&mut state, &[scratch]);
         }
         let (whole, rest) = self.body.as_chunks::<BLOCK>();
-        level.blocks(&mut state, whole);
+        blocks(&mut state, whole);
         self.body = rest;
         while self.padding != Padding::Done {
             self.gather(&mut scratch);
-            level.blocks(&mut state, &[scratch]);
+            blocks(&mut state, &[scratch]);
         }
         to_bytes(state)
     }
@@ -162,29 +176,31 @@ fn take(from: &mut &[u8], to: &mut [u8]) -> usize {
     taken.len()
 }
 
-fn one_by_one<'a>(level: Level, messages: impl Iterator<Item = (Message<'a>, &'a mut [u8; 32])>) {
+pub(crate) fn one_by_one<'a, 'o>(
+    alone: &Alone<impl Fn(&mut [u32; 8], &[[u8; BLOCK]])>,
+    messages: impl Iterator<Item = (Message<'a>, &'o mut [u8; 32])>,
+) {
     for (message, out) in messages {
-        *out = message.finish(level, IV);
+        *out = message.finish(&alone.blocks, alone.iv);
     }
 }
 
 /// With this many lanes at work or fewer, one after another is faster: a step of all lanes costs about as much as two
 /// or three blocks alone.
-#[cfg(target_arch = "x86_64")]
 const TOO_FEW: usize = 2;
 
 /// Runs `N` lanes until too few messages are left to fill them.
 #[cfg(target_arch = "x86_64")]
-fn in_lanes<'a, 'o, const N: usize>(
-    level: Level,
+pub(crate) fn in_lanes<'a, 'o, const N: usize>(
+    alone: &Alone<impl Fn(&mut [u32; 8], &[[u8; BLOCK]])>,
     mut messages: impl Iterator<Item = (Message<'a>, &'o mut [u8; 32])>,
     compress: impl Fn(&mut [[u32; N]; 8], &[&[u8; BLOCK]; N]),
 ) {
-    let mut state = IV.map(|word| [word; N]);
+    let mut state = alone.iv.map(|word| [word; N]);
     let mut scratch = [[0; BLOCK]; N];
     let mut lanes: [Option<(Message<'a>, &'o mut [u8; 32])>; N] = core::array::from_fn(|_| messages.next());
     let mut working = lanes.iter().flatten().count();
-    while working > TOO_FEW {
+    while working > alone.too_few {
         let mut blocks = [&[0; BLOCK]; N];
         for ((lane, block), scratch) in lanes.iter_mut().zip(&mut blocks).zip(&mut scratch) {
             if let Some((message, _)) = lane
@@ -199,7 +215,7 @@ fn in_lanes<'a, 'o, const N: usize>(
                 && message.padding == Padding::Done
             {
                 **out = to_bytes(column(&state, k));
-                state.iter_mut().zip(IV).for_each(|(row, word)| row[k] = word);
+                state.iter_mut().zip(alone.iv).for_each(|(row, word)| row[k] = word);
                 *lane = messages.next();
                 working -= usize::from(lane.is_none());
             }
@@ -207,7 +223,7 @@ fn in_lanes<'a, 'o, const N: usize>(
     }
     for (k, lane) in lanes.into_iter().enumerate() {
         if let Some((message, out)) = lane {
-            *out = message.finish(level, column(&state, k));
+            *out = message.finish(&alone.blocks, column(&state, k));
         }
     }
 }

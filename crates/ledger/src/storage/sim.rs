@@ -65,6 +65,8 @@ pub(crate) enum Mark {
     Acknowledged(u64),
     /// This checkpoint was handed out.
     Published(Arc<crate::SignedCheckpoint>),
+    /// Pruning was asked for, up to this index at most.
+    Pruning(u64),
 }
 
 /// A failure to be answered instead of doing the work.

@@ -5,9 +5,9 @@ use super::trees::{Check, Entry};
 use super::{Damage, Report};
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::{IoContext as _, LedgerError};
-use crate::read::damaged;
 use crate::recover::segments::names;
 use crate::segment::packed::{self, Index};
+use crate::segment::record::{RECORD_HEADER, Record};
 use crate::segment::scan::{Fault, Rest, Scan, Torn, scan};
 use crate::segment::{Form, segment_path};
 use crate::storage::Storage;
@@ -74,10 +74,14 @@ impl Walk<'_, '_> {
             return self.packed(&path, form, first, &bytes, following);
         }
         for attempt in 0.. {
-            match scan(&bytes, first, &mut |_, _| ()) {
+            let mut records = Vec::new();
+            let sink = &mut |at: u64, record: &Record<'_>| {
+                records.push((record.first, at + RECORD_HEADER as u64, record.payload.len()));
+            };
+            match scan(&bytes, first, sink) {
                 // What a checkpoint covers is no unfinished record.
                 Ok(found) if following.is_none() && found.end < self.size => break,
-                Ok(found) => return self.sound(&path, &bytes, first, found, following),
+                Ok(found) => return self.sound(&path, &bytes, &records, found, following),
                 Err(Fault::Unborn) if following.is_none() => return Ok(first),
                 Err(_) if attempt < ATTEMPTS => {
                     // Its owner may be writing: what is damaged stays as it is.
@@ -94,33 +98,21 @@ impl Walk<'_, '_> {
         self.unsound(&path, first, &bytes, following)
     }
 
-    /// A segment all of whose checksums hold.
+    /// A segment all of whose checksums hold: its records, by first entry, place and length of the payload.
     fn sound(
         &mut self,
         path: &str,
         bytes: &[u8],
-        first: u64,
+        records: &[(u64, u64, usize)],
         found: Scan,
         following: Option<u64>,
     ) -> Result<u64, LedgerError> {
         let mut batch = Vec::with_capacity(STEP);
-        let mut failed = None;
-        // Read twice: first for the checksums as a whole, then for the entries.
-        let again = scan(bytes, first, &mut |offset, record| {
-            if failed.is_some() || record.first >= self.size {
-                return;
-            }
-            let payload = offset + crate::segment::record::RECORD_HEADER as u64;
-            let from = usize::try_from(payload).unwrap_or(usize::MAX);
-            let stored = bytes.get(from..from + record.payload.len()).unwrap_or_default();
-            let taken = self.take(path, record.first, payload, stored, &mut batch);
-            failed = taken.err();
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if again.is_err() {
-            return Err(damaged(path, "it changes while it is read"));
+        let size = self.size;
+        for &(first, at, length) in records.iter().take_while(|(first, ..)| *first < size) {
+            let from = usize::try_from(at).unwrap_or(usize::MAX);
+            let payload = bytes.get(from..from.saturating_add(length)).unwrap_or_default();
+            self.take(path, first, at, payload, &mut batch)?;
         }
         self.flush(path, &mut batch)?;
         if following.is_some_and(|following| following != found.end) {
