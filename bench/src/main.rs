@@ -6,12 +6,15 @@
 
 mod append;
 mod evidence;
+mod inspect;
 mod measure;
 mod pe;
+#[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
 mod seal;
+mod sm2;
 #[cfg(target_os = "linux")]
 mod verify;
 
@@ -40,8 +43,11 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("evidence", evidence::run),
+        ("sm2", sm2::run),
         ("append", append::run),
+        ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]
         ("verify", verify::run),

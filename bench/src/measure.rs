@@ -115,3 +115,12 @@ pub(crate) fn custody() -> Result<std::path::PathBuf> {
     }
     Ok(path)
 }
+
+/// Seconds that this process has had of the processors: fields 14 and 15 of proc_pid_stat(5), in hundredths.
+#[cfg(target_os = "linux")]
+pub(crate) fn processor_time() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("the process's own figures")?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let field = |at: usize| -> Result<f64> { Ok(fields.get(at).context("a short line")?.parse()?) };
+    Ok((field(11)? + field(12)?) / 100.0)
+}

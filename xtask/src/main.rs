@@ -7,6 +7,7 @@ mod floors;
 mod fuzz;
 mod lint;
 mod rig;
+mod sigstore;
 mod step;
 mod test;
 
@@ -21,6 +22,7 @@ cargo xtask COMMAND
   docs        write the command reference, man pages and completions (--check: compare only)
   soak        the long versions of the crash and kill tests
   peers       tests against other people's programs, with everything they need fetched
+  rig         fetch what the tests against other people's programs need
   bench       side-by-side benchmarks, as ratios (arguments are passed on)
   fuzz [T [S]] run fuzz target T (all of them without) for S seconds each (default 60)
 ";
@@ -37,6 +39,7 @@ fn main() -> Result<()> {
         "docs" => docs::run(rest.iter().any(|a| a == "--check")),
         "soak" => test::soak(),
         "peers" => test::peers(),
+        "rig" => test::rig(),
         "bench" => test::bench(&rest),
         "fuzz" => fuzz::run(&rest),
         "" | "help" | "--help" | "-h" => {

@@ -45,11 +45,17 @@ pub(crate) fn soak() -> Result<()> {
 
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
-    step("what peers need", Command::new("sh").args(["scripts/setup.sh", "peers"]))?;
-    otlp_exporter()?;
+    rig()?;
+    crate::sigstore::build()?;
     let mut command = cargo(&["test", "--workspace", "--locked"]);
     rig::apply(&mut command);
     step("peers", command.env("CUSTODY_REQUIRE_PEERS", "1"))
+}
+
+/// Everything that the tests against peers need: programs, Go releases, Python packages.
+pub(crate) fn rig() -> Result<()> {
+    step("what peers need", Command::new("sh").args(["scripts/setup.sh", "peers"]))?;
+    otlp_exporter()
 }
 
 /// OpenTelemetry's exporter for Python, in an environment of its own in the rig.

@@ -34,4 +34,6 @@ pub struct Caller {
     pub via: Via,
     /// The address that the connection came from.
     pub ip: Option<IpAddr>,
+    /// The trace that the request belongs to, for events that name none.
+    pub trace: Option<String>,
 }

@@ -49,6 +49,14 @@ pub(crate) fn month() -> u32 {
     digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
+/// What this machine is called, for people; `unknown` where it is not.
+pub(crate) fn host() -> String {
+    let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = from_kernel.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default();
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).take(255).collect();
+    if name.is_empty() { "unknown".to_owned() } else { name }
+}
+
 /// Microseconds of the clock that nobody sets (`CLOCK_MONOTONIC`).
 #[must_use]
 pub fn monotonic_us() -> u64 {

@@ -62,6 +62,14 @@ pub enum AuditError {
         /// The rule that it breaks.
         why: String,
     },
+    /// `[ledger]` of custody.toml cannot be followed.
+    #[error("cannot follow {}: {why}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// The home's redaction policy is none.
     #[error("{} is not a redaction policy: {why}", path.display())]
     Policy {
@@ -159,6 +167,7 @@ impl AuditError {
             Self::Catalogue { .. }
             | Self::Retention { .. }
             | Self::Policy { .. }
+            | Self::Settings { .. }
             | Self::Key { .. }
             | Self::Request { .. } => ErrorKind::Request,
             Self::Entry { .. } | Self::Backup { .. } => ErrorKind::Damage,

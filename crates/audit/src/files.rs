@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::query::{Filter, Sink, Source, search};
 use crate::retention::{Rolled, Rolling, roll};
-use crate::{AuditError, LogKeys};
+use crate::{AuditError, LogKeys, Proof, Selector};
 
 /// How often a follower looks for a newer checkpoint.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
@@ -41,6 +41,45 @@ impl Files {
     /// As there.
     pub fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
         search(self, None, filter, sink)
+    }
+
+    /// As [`crate::Session::prove`], under the checkpoint that is there. Nothing is recorded.
+    ///
+    /// # Errors
+    /// As there; an event that the checkpoint does not cover yet is not found.
+    pub fn prove(&self, selector: &Selector) -> Result<Proof, AuditError> {
+        let filter = match selector {
+            Selector::Index(index) => Filter { from: Some(*index), limit: Some(1), ..Filter::default() },
+            Selector::Id(id) => {
+                Filter { id: Some(id.clone()), limit: Some(1), reverse: true, ..Filter::default() }
+            }
+        };
+        let mut found = None;
+        self.query(&filter, &mut |event| {
+            found = Some(event);
+            Ok(())
+        })?;
+        let found = match selector {
+            Selector::Index(index) => found.filter(|found| found.index == *index),
+            Selector::Id(_) => found,
+        };
+        let found = found.ok_or_else(|| AuditError::NotFound {
+            what: match selector {
+                Selector::Index(index) => format!("at index {index}"),
+                Selector::Id(id) => format!("with id {id}"),
+            },
+        })?;
+        let proof = self.reader.prove(found.index)?.to_string();
+        let event = String::from_utf8_lossy(&found.stored).into_owned();
+        Ok(Proof { index: found.index, event, proof })
+    }
+
+    /// As [`crate::Session::prove_consistency`], of the checkpoint that is there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prove_consistency(&self, old: u64) -> Result<String, AuditError> {
+        Ok(self.reader.prove_consistency(old)?.to_string())
     }
 
     /// As [`crate::Session::follow_as`], by looking for a newer checkpoint several times a second. Nothing is recorded.

@@ -5,7 +5,7 @@ use std::path::Path;
 use ledger::{Log, Options, Trees};
 use signing::note::NoteVerifier;
 
-use crate::{AuditError, LogKeys};
+use crate::{AuditError, LedgerSettings, LogKeys};
 
 /// The file that `custody init` writes last: a folder that has it was a whole home once.
 const FINISHED: &str = "custody.toml";
@@ -18,7 +18,8 @@ const FINISHED: &str = "custody.toml";
 /// # Errors
 /// The operating system's answer; [`AuditError::NoKey`] or the ledger's reason when the key or the log was lost.
 pub fn create_home(home: &Path, host: &str) -> Result<NoteVerifier, AuditError> {
-    create_home_with(home, host, Trees::Both)
+    let trees = LedgerSettings::of(home)?.trees().ok().flatten().unwrap_or(Trees::Both);
+    create_home_with(home, host, trees)
 }
 
 /// As [`create_home`], with the trees that the ledger is to keep for its life.

@@ -8,7 +8,7 @@ use signing::Ed25519Signer;
 use signing::note::{NoteSigner, NoteVerifier};
 use zeroize::Zeroizing;
 
-use crate::AuditError;
+use crate::{AuditError, LedgerSettings};
 
 /// Nothing in a key file is longer.
 const MAX_FILE: u64 = 16 * 1024;
@@ -16,6 +16,7 @@ const MAX_FILE: u64 = 16 * 1024;
 /// Where the keys of a home's log are.
 #[derive(Clone, Debug)]
 pub struct LogKeys {
+    home: PathBuf,
     private: PathBuf,
     public: PathBuf,
 }
@@ -25,7 +26,7 @@ impl LogKeys {
     #[must_use]
     pub fn of(home: &Path) -> Self {
         let keys = home.join("keys");
-        Self { private: keys.join("log.pem"), public: keys.join("log.vkey") }
+        Self { home: home.to_owned(), private: keys.join("log.pem"), public: keys.join("log.vkey") }
     }
 
     /// The public key file; auditors are given a copy of it.
@@ -61,10 +62,10 @@ impl LogKeys {
         NoteVerifier::parse(&text).map_err(|source| AuditError::Key { path: self.public.clone(), source })
     }
 
-    /// The signer of checkpoints.
+    /// The signer of checkpoints: the log's key, and those that `[ledger]` names beside it.
     ///
     /// # Errors
-    /// [`AuditError::NoKey`], [`AuditError::Key`], also when the two files are not of one key.
+    /// [`AuditError::NoKey`], [`AuditError::Key`], also when the two files are not of one key; [`AuditError::Settings`].
     pub fn signer(&self) -> Result<NoteSigner, AuditError> {
         let public = self.verifier()?;
         let bad = |source| AuditError::Key { path: self.private.clone(), source };
@@ -78,7 +79,8 @@ impl LogKeys {
             let why = format!("it does not belong to {}", self.public.display());
             return Err(bad(signing::SigningError::KeyUnavailable { key: public.name().into(), why }));
         }
-        Ok(signer)
+        let further = LedgerSettings::of(&self.home)?.signers(&self.home, public.name())?;
+        Ok(further.into_iter().fold(signer, NoteSigner::and))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use event::{Catalogue, EventId, Fact, Fault, InvalidComplianceEvent, Rule, Timestamp, read_stored};
-use ledger::{Leaves, Log, Recovery, Ticket};
+use ledger::{Leaves, LedgerError, Log, Recovery, Ticket};
 
 use crate::admitting::Admitted;
 use crate::clock::{documents, now, stamp};
@@ -17,6 +17,7 @@ use crate::pending::{Receipt, Verdict};
 use crate::recall::Behind;
 use crate::redact::Guard;
 use crate::refusals::Refusals;
+use crate::retention::Turn;
 use crate::ring::Rings;
 use crate::tap::Tap;
 use crate::traces::Traces;
@@ -36,6 +37,8 @@ pub(crate) struct Owner {
     sequence: Mutex<Sequence>,
     pub(crate) traces: Traces,
     pub(crate) rings: Rings,
+    /// Taken by whoever carries out the table of retention.
+    pub(crate) keeping: Turn,
 }
 
 const OPENED: &str = "LEDGER.OPENED";
@@ -103,6 +106,7 @@ impl Owner {
             }),
             traces: Traces::default(),
             rings: Rings::default(),
+            keeping: Turn::default(),
             log,
         };
         if let Some(torn) = &recovery.torn {
@@ -139,6 +143,14 @@ impl Owner {
     /// Admits a batch and queues what is new. Refusals are counted.
     pub(crate) fn submit(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
         self.queue_admitted(self.admit_all(offered, peer))
+    }
+
+    /// Offers a batch again that found the disk full: what is refused in it was counted the first time.
+    #[cfg(unix)]
+    pub(crate) fn submit_again(&self, offered: &[Vec<u8>], peer: &Peer) -> Result<Submitted, AuditError> {
+        let mut batch = self.batch(offered.len(), offered.iter().map(Vec::len).sum());
+        offered.iter().for_each(|event| self.admit_next(event, peer, &mut batch));
+        self.queue_admitted(batch)
     }
 
     /// Queues what was admitted and is new, and remembers its traces.
@@ -269,7 +281,11 @@ impl Owner {
         if let Some(ticket) = ticket {
             ticket.wait()?;
         }
-        let stored = self.log.read(first.index)?;
+        let stored = match self.log.read(first.index) {
+            // It was recorded, kept for its time, and let go: nothing is left to compare.
+            Err(LedgerError::Pruned { .. }) => return Ok(Ok(first)),
+            stored => stored?,
+        };
         if self.same_content(&stored, leaf) {
             return Ok(Ok(first));
         }
@@ -335,6 +351,7 @@ fn opening_fact(act: &'static str, log: &Log, recovery: &Recovery) -> Fact {
         .subject("svc", "custody")
         .object("origin", checkpoint.checkpoint.origin.clone())
         .context("version", env!("CARGO_PKG_VERSION"))
+        .context("host", crate::clock::host())
         .context("size", checkpoint.size().to_string())
         .context("sha256_root", hex::encode(checkpoint.checkpoint.root))
         .context("created", recovery.created.to_string())

@@ -1,7 +1,7 @@
 //! What only the owner of a home can do, and how a process insists on being the owner: a daemon.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ledger::LedgerError;
@@ -61,6 +61,17 @@ impl Session {
     /// When this process is not the owner.
     pub fn tap(&self, tap: Arc<dyn Tap>) -> Result<bool, AuditError> {
         Ok(self.as_owner()?.owner.tap.set(tap).is_ok())
+    }
+
+    /// Has what comes over the home's socket wait so long for room while the disk is full, instead of being refused. Batches
+    /// of one connection that were under way together may then change places.
+    ///
+    /// # Errors
+    /// When this process is not the owner.
+    pub fn block_when_full(&self, for_: Duration) -> Result<(), AuditError> {
+        let owned = self.as_owner()?;
+        owned.server.lock().unwrap_or_else(PoisonError::into_inner).block_when_full(for_);
+        Ok(())
     }
 
     /// What was counted since the home was opened.

@@ -80,13 +80,22 @@ impl Peer {
             if let Some(ip) = caller.ip {
                 event.ctx.set("peer.ip", ip.to_string());
             }
+            if let Some(trace) = caller.trace.as_deref().filter(|_| event.ctx.get(TRACE).is_none()) {
+                event.ctx.set(TRACE, trace);
+                event.ctx.set(TRACE_BY, "traceparent");
+            }
         }
     }
 }
 
+/// The trace of an event; and that Custody took it from the request, not from the event.
+const TRACE: &str = "trace_id";
+const TRACE_BY: &str = "peer.trace";
+
 /// Takes `peer.*` out of a context again, leaving what the caller offered.
 pub(crate) fn strip(ctx: &mut Fields<'_>) {
-    ctx.retain(|key| !key.starts_with("peer."));
+    let given = ctx.get(TRACE_BY).is_none();
+    ctx.retain(|key| !key.starts_with("peer.") && (given || key != TRACE));
 }
 
 fn shorten(path: &str) -> String {

@@ -9,7 +9,8 @@ use ledger::Log;
 use crate::AuditError;
 use crate::owner::Owner;
 use crate::proof::{Proof, Selector, Status};
-use crate::query::{Filter, Sink, Source, search};
+use crate::query::{Conditions, Filter, Sink, Source, search_for};
+use crate::redact::{tokenings, tokens_of};
 
 /// How often a follower looks whether anyone still listens.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -60,7 +61,27 @@ impl Owner {
     /// What is durable now and meets the filter, in order.
     pub(crate) fn query(&self, filter: &Filter, sink: &mut Sink<'_>) -> Result<(), AuditError> {
         self.index.load(&self.log);
-        search(&Durable(&self.log), Some(&*self.index), filter, sink)
+        let conditions = self.conditions(filter)?;
+        search_for(&Durable(&self.log), Some(&*self.index), filter, &conditions, sink)
+    }
+
+    /// The conditions of a filter. What a person asks for by its value stands in the ledger as a token, where the policy
+    /// wants it so; the vault can say which, until the subject is erased.
+    fn conditions(&self, filter: &Filter) -> Result<Conditions, AuditError> {
+        let conditions = filter.conditions()?;
+        if filter.subject.is_empty() && filter.object.is_empty() {
+            return Ok(conditions);
+        }
+        let tokenings = tokenings(&self.home, self.guard.policy())?;
+        if tokenings.is_empty() {
+            return Ok(conditions);
+        }
+        let tokens = |value: &str| {
+            // Without the vault nobody knows the tokens, and what is there in plain is found all the same.
+            let known = self.guard.door.with(|vault| Ok(tokens_of(vault, &tokenings, value)));
+            known.ok().flatten().unwrap_or_default()
+        };
+        Ok(conditions.or_tokens(&tokens))
     }
 
     /// Lets `look` read every durable entry.

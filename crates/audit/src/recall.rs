@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use event::{EventId, Timestamp, stored_id, validate};
+use ledger::LedgerError;
 
 use crate::AuditError;
 use crate::index::{Candidates, SEGMENT, View as _, Wanted};
@@ -56,6 +57,8 @@ impl Owner {
         behind: &mut Behind,
         ids: &[EventId],
     ) -> Result<(), AuditError> {
+        // What was pruned since it was opened is not there to be repeated.
+        behind.range.start = behind.range.start.max(self.log.minimum());
         if behind.range.is_empty() {
             return Ok(());
         }
@@ -81,7 +84,11 @@ impl Owner {
                 }
                 let entries = offsets.into_iter().map(|offset| first + u64::from(offset));
                 for index in entries.filter(|index| range.contains(index)) {
-                    if stored_id(&self.log.read(index)?) == Some(*id) {
+                    let stored = match self.log.read(index) {
+                        Err(LedgerError::Pruned { .. }) => continue,
+                        stored => stored?,
+                    };
+                    if stored_id(&stored) == Some(*id) {
                         window.insert(*id, Place { index, batch: 0 });
                     }
                 }

@@ -14,10 +14,10 @@ use crate::pending::{Kind, Pending, Receipt, Verdict};
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
 use crate::redact::Guard;
-use crate::retention::Report;
+use crate::retention::{Applied, Orders, Report, Retention};
 use crate::socket::{Client, Server};
 use crate::vault::{VaultAnswer, VaultCall};
-use crate::{AuditError, LogKeys, load_catalogue};
+use crate::{AuditError, LedgerSettings, LogKeys, load_catalogue};
 
 /// How long a home whose lock is held may take to answer: its owner may be recovering, or just leaving.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ enum Role {
 
 /// What the owner holds, in the order in which it is let go: no more requests, then the ledger.
 pub(crate) struct Owned {
-    server: Mutex<Server>,
+    pub(crate) server: Mutex<Server>,
     keeper: Mutex<Keeper>,
     pub(crate) owner: Arc<Owner>,
 }
@@ -97,7 +97,11 @@ pub(crate) fn become_owner(home: &Path) -> Result<Owned, AuditError> {
     let signer = LogKeys::of(home).signer()?;
     let catalogue = load_catalogue(home)?;
     let guard = Guard::of(home, signer.name().to_owned())?;
-    let (log, recovery) = Log::open(home, Options::new(signer.name().to_owned(), signer))?;
+    // A table that is none is told to whoever asks for it; it must not keep a home closed.
+    let segment_bytes = Retention::of(home).unwrap_or_default().segments.size;
+    let options = Options { segment_bytes, ..Options::new(signer.name().to_owned(), signer) };
+    let (log, recovery) = Log::open(home, options)?;
+    LedgerSettings::of(home)?.check_trees(home, log.latest_checkpoint().sm3_root().is_some())?;
     let owner = Arc::new(Owner::new(home, log, &recovery, catalogue, guard)?);
     let server = Mutex::new(Server::start(home, &owner)?);
     let kept = Arc::clone(&owner);
@@ -220,6 +224,18 @@ impl Session {
         self.with_role(|role| match role {
             Role::Owner(owned) => owned.owner.retention(confirm_clock, &owned.owner.me),
             Role::Client(client) => client.retention(confirm_clock),
+        })
+    }
+
+    /// Carries out the table of retention once: segments are ended, compressed, made immutable and archived, and what may
+    /// go is removed. With `dry_run` only says what would be removed.
+    ///
+    /// # Errors
+    /// [`AuditError::Retention`]; when files cannot be written; when the owner cannot be asked.
+    pub fn apply_retention(&self, orders: Orders) -> Result<Applied, AuditError> {
+        self.with_role(|role| match role {
+            Role::Owner(owned) => owned.owner.apply_retention(orders, &[], &owned.owner.me),
+            Role::Client(client) => client.apply_retention(orders),
         })
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use event::{InvalidComplianceEvent, read_stored_with};
 use ledger::{Reader, Report, VerifyOptions};
 
-use crate::{AuditError, LogKeys};
+use signing::note::Sm2NoteVerifier;
+
+use crate::{AuditError, LedgerSettings, LogKeys};
 
 /// More entries that are no events than this are counted, not kept.
 const MAX_KEPT: usize = 100;
@@ -24,13 +26,18 @@ pub struct Verification {
     pub not_events_count: u64,
     /// What is wrong with the vault, if anything is.
     pub vault: Option<String>,
+    /// The keys that must sign each checkpoint beside the log's own, and why one of them has not.
+    pub signers: Vec<(String, Option<String>)>,
 }
 
 impl Verification {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.log.holds() && self.not_events_count == 0 && self.vault.is_none()
+        self.log.holds()
+            && self.not_events_count == 0
+            && self.vault.is_none()
+            && self.signers.iter().all(|(_, fault)| fault.is_none())
     }
 }
 
@@ -71,8 +78,16 @@ fn verify_with(
     let verifier = LogKeys::of(home).verifier()?;
     let mut twice = |done: u64, all: u64| progress(done, all.saturating_mul(2));
     let log = ledger::verify(home, &verifier, &options, &mut twice)?;
-    let mut found = Verification { log, not_events: Vec::new(), not_events_count: 0, vault: None };
+    let mut found =
+        Verification { log, not_events: Vec::new(), not_events_count: 0, vault: None, signers: Vec::new() };
     found.vault = crate::vault::damage(home)?;
+    if let Some(checkpoint) = &found.log.checkpoint {
+        let signers = LedgerSettings::of(home)?.verifiers(home, verifier.name())?;
+        let judged = |(name, key): (String, Sm2NoteVerifier)| {
+            (name, key.verify(&checkpoint.note).err().map(|why| why.to_string()))
+        };
+        found.signers = signers.into_iter().map(judged).collect();
+    }
     let size = found.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size());
     if found.log.holds() && size > 0 {
         check_events(home, found.log.verified_from..size, &mut found, progress)?;

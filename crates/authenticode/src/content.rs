@@ -27,6 +27,12 @@ impl IndirectData {
     /// The content of a signature, one DER value.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
+        // "includeResources" is obsolete; everybody writes an empty string of bits.
+        self.to_der_with(&[0])
+    }
+
+    /// The same with these flags: the octets of a BIT STRING, unused bits first.
+    pub(crate) fn to_der_with(&self, flags: &[u8]) -> Vec<u8> {
         let link = match &self.pages {
             None => value(tag::constructed(2), &value(tag::context(0), &bmp(OBSOLETE))),
             Some((algorithm, table)) => {
@@ -39,8 +45,7 @@ impl IndirectData {
                 der::constructed(tag::constructed(1), &[&octets(&PAGE_HASH_CLASS), &octets(&serialized)])
             }
         };
-        // Flags: "includeResources" is obsolete; everybody writes an empty string of bits.
-        let image = sequence(&[&value(tag::BIT_STRING, &[0]), &explicit(0, &link)]);
+        let image = sequence(&[&value(tag::BIT_STRING, flags), &explicit(0, &link)]);
         let data = sequence(&[&der::oid(oid::SPC_PE_IMAGE_DATA), &image]);
         sequence(&[&data, &sequence(&[&self.algorithm.algorithm(), &octets(&self.digest)])])
     }

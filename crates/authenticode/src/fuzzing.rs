@@ -2,8 +2,13 @@
 
 use std::io::Cursor;
 
+use crate::catalog::{Catalog, unsigned};
 use crate::image::Image;
 use crate::pass::{self, Wanted};
+use crate::resource::icon::Icon;
+use crate::resource::place::{self, Options};
+use crate::resource::version::VersionInfo;
+use crate::resource::{ENGLISH, Resources};
 use crate::tap::Tap;
 use crate::verify;
 
@@ -51,5 +56,67 @@ pub fn table(data: &[u8]) {
     if let Ok(entries) = crate::table::entries(data) {
         let bytes: usize = entries.iter().map(|e| 8 + e.content.len() + e.padding.len()).sum();
         assert!(bytes <= data.len(), "entries are longer than their table");
+    }
+}
+
+/// Catalogues: what is read is written as a list that reads the same, and nobody is trusted.
+pub fn catalog(data: &[u8]) {
+    let Ok(catalog) = Catalog::from_file(data) else { return };
+    assert!(catalog.members.len() <= data.len(), "members out of nothing");
+    let written = unsigned(&catalog.to_der());
+    let again = Catalog::from_file(&written).expect("what was written can be read");
+    assert_eq!(again.members.len(), catalog.members.len());
+    let request = verify::Request {
+        anchors: &[],
+        others: &[],
+        revocation: &pkix::revocation::Evidence::default(),
+        now: pkix::Time(1_795_163_445),
+        kernel: false,
+    };
+    if let Ok(document) = verify::document(data, crate::oid::CTL, &request) {
+        assert!(!document.holds(), "a catalogue holds and nobody is trusted");
+    }
+}
+
+/// Resource directories: what is read is written as a section that reads the same.
+pub fn resources(data: &[u8]) {
+    let rva = 0x5000;
+    let Ok(resources) = Resources::read(data, rva) else { return };
+    let Ok(section) = resources.to_section(rva) else { return };
+    assert_eq!(Resources::read(&section, rva).expect("what was written can be read"), resources);
+    for (_, resource) in resources.iter() {
+        if let Ok(info) = VersionInfo::read(&resource.data) {
+            let _ = info.to_bytes(); // texts may be too long, and nothing else
+        }
+    }
+}
+
+/// Images whose resources are changed: what comes out is an image with these resources and a right checksum.
+pub fn rewritten(data: &[u8]) {
+    let mut source = Cursor::new(data);
+    let Ok(image) = Image::read(&mut source) else { return };
+    let Ok(existing) = place::existing(&mut source, &image) else { return };
+    let read = existing.as_ref().map(|(rva, section)| Resources::read(section, *rva));
+    let Ok(mut resources) = read.transpose().map(Option::unwrap_or_default) else { return };
+    resources.set(crate::resource::Key::new(crate::resource::MANIFEST, 1, ENGLISH), b"<assembly/>".to_vec());
+    let mut out = Cursor::new(Vec::new());
+    let options = Options { time: Some(1), drop_signature: true };
+    if place::write(&mut source, &image, &resources, options, &mut out).is_err() {
+        return;
+    }
+    let written = Image::read(&mut out).expect("what was written is an image");
+    let (rva, section) = place::existing(&mut out, &written).expect("it has resources").expect("some");
+    assert_eq!(Resources::read(&section, rva).expect("they can be read"), resources);
+    let found = pass::digest(&mut out, &written, &Wanted::default()).expect("it can be hashed");
+    assert_eq!(found.file_checksum(&written, &[]), written.checksum);
+}
+
+/// Icons: pictures lie within the file.
+pub fn icon(data: &[u8]) {
+    if let Ok(icon) = Icon::read(data) {
+        let mut resources = Resources::default();
+        let pictures = icon.pictures.len();
+        icon.put(&mut resources, ENGLISH);
+        assert_eq!(resources.len(), pictures + 1);
     }
 }

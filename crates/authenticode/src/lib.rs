@@ -1,4 +1,5 @@
-//! PE images, their Authenticode signatures and timestamps: signed, verified and explained without Windows.
+//! PE images, their Authenticode signatures and timestamps, and catalogues of files: signed, verified and explained
+//! without Windows.
 //!
 //! Pure: a source that can be read and sought goes in, bytes come out; no clock, no network. Memory is one buffer,
 //! whatever the size of the image. The format is Microsoft's "Windows Authenticode Portable Executable Signature
@@ -25,11 +26,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 pub mod content;
 pub mod image;
 pub mod oid;
 pub mod pass;
+pub mod resource;
 pub mod sign;
+pub mod subject;
 pub mod table;
 pub mod tap;
 pub mod timestamp;

@@ -33,6 +33,24 @@ oids! {
     SPC_TIME_STAMP_REQUEST = [1, 3, 6, 1, 4, 1, 311, 3, 2, 1];
     /// An RFC 3161 token over the signature, as an unsigned attribute.
     SPC_RFC3161_TIMESTAMP = [1, 3, 6, 1, 4, 1, 311, 3, 3, 1];
+    /// What a catalogue says of a file that is hashed byte for byte.
+    SPC_CAB_DATA = [1, 3, 6, 1, 4, 1, 311, 2, 1, 25];
+    /// What a catalogue says of a cabinet.
+    SPC_LINK = [1, 3, 6, 1, 4, 1, 311, 2, 1, 28];
+    /// The content of a catalogue: a certificate trust list (`szOID_CTL`).
+    CTL = [1, 3, 6, 1, 4, 1, 311, 10, 1];
+    /// The use of a list that makes it a catalogue (`szOID_CATALOG_LIST`).
+    CATALOG_LIST = [1, 3, 6, 1, 4, 1, 311, 12, 1, 1];
+    /// Members of version 1 (`szOID_CATALOG_LIST_MEMBER`).
+    CATALOG_MEMBER = [1, 3, 6, 1, 4, 1, 311, 12, 1, 2];
+    /// Members of version 2 (`szOID_CATALOG_LIST_MEMBER2`).
+    CATALOG_MEMBER_2 = [1, 3, 6, 1, 4, 1, 311, 12, 1, 3];
+    /// A name and its value, of a catalogue or a member (`CAT_NAMEVALUE_OBJID`).
+    CATALOG_NAME_VALUE = [1, 3, 6, 1, 4, 1, 311, 12, 2, 1];
+    /// How a member of version 1 is hashed (`CAT_MEMBERINFO_OBJID`).
+    CATALOG_MEMBER_INFO = [1, 3, 6, 1, 4, 1, 311, 12, 2, 2];
+    /// How a member of version 2 is hashed (`CAT_MEMBERINFO2_OBJID`).
+    CATALOG_MEMBER_INFO_2 = [1, 3, 6, 1, 4, 1, 311, 12, 2, 3];
     /// Extended key usage of drivers that Microsoft's hardware portal signed.
     WINDOWS_HARDWARE_DRIVER = [1, 3, 6, 1, 4, 1, 311, 10, 3, 5];
     /// Extended key usage of certificates whose signatures end with them, timestamp or not.

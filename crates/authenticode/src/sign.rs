@@ -135,10 +135,7 @@ impl Prepared {
         let pages = self.options.page_hashes.then(|| page_digest(algorithm)).transpose()?;
         let pages = pages.and_then(|digest| Some((digest, self.found.pages(digest)?.to_vec())));
         let content = IndirectData { algorithm, digest: digest.to_vec(), pages };
-        let mut attributes = vec![
-            (oid::SPC_SP_OPUS_INFO, self.options.opus.to_der()),
-            (oid::SPC_STATEMENT_TYPE, statement_type()),
-        ];
+        let mut attributes = self::attributes(&self.options.opus);
         if let Some(roots) = &self.options.seal {
             attributes.push((oid::CUSTODY_SEAL_ROOTS, roots.to_der()));
         }
@@ -184,6 +181,12 @@ fn page_digest(digest: Digest) -> Result<Digest> {
         }
         _ => Ok(Digest::Sha256),
     }
+}
+
+/// The signed attributes that every signature of Authenticode has.
+#[must_use]
+pub fn attributes(opus: &OpusInfo) -> Vec<(Oid, Vec<u8>)> {
+    vec![(oid::SPC_SP_OPUS_INFO, opus.to_der()), (oid::SPC_STATEMENT_TYPE, statement_type())]
 }
 
 /// Signs any content of Authenticode's family: of an image, of a catalogue, of a policy. `attributes` are signed

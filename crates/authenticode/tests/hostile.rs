@@ -8,8 +8,14 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: &[(&str, Target)] =
-    &[("authenticode_image", fuzzing::image), ("authenticode_table", fuzzing::table)];
+const TARGETS: &[(&str, Target)] = &[
+    ("authenticode_catalog", fuzzing::catalog),
+    ("authenticode_icon", fuzzing::icon),
+    ("authenticode_image", fuzzing::image),
+    ("authenticode_resources", fuzzing::resources),
+    ("authenticode_rewritten", fuzzing::rewritten),
+    ("authenticode_table", fuzzing::table),
+];
 
 /// The seeds of one target; a target without any is a mistake.
 fn seeds(target: &str) -> Vec<Vec<u8>> {

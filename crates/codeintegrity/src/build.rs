@@ -2,16 +2,12 @@
 
 use crate::check::WINDOWS;
 use crate::error::PolicyError;
+use crate::judge::{APPLICATIONS, DRIVERS};
 use crate::model::{
     AllowedSigner, CertRoot, Eku, FileRule, Policy, PolicyType, RuleKind, Scenario, Setting, Signer,
     SignerGroup, Value,
 };
 use crate::{Guid, PLATFORM, Version};
-
-/// The scenario of applications.
-const APPLICATIONS: u8 = 12;
-/// The scenario of drivers.
-const DRIVERS: u8 = 131;
 
 /// A file that may run.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +18,15 @@ pub struct Member {
     pub trace: String,
     /// Hashes and what they are of, such as `("Sha256", …)`, `("Page Sha256", …)`.
     pub hashes: Vec<(&'static str, Vec<u8>)>,
+    /// Whether it runs in the kernel, and so must be allowed there as well.
+    pub driver: bool,
 }
 
 /// Makes a policy.
 pub struct Builder {
     policy: Policy,
     allowed: Vec<String>,
+    drivers: Vec<String>,
     signers: Vec<String>,
 }
 
@@ -55,7 +54,7 @@ impl Builder {
         for option in options {
             let _ = policy.options.insert(option); // they are in the table
         }
-        Self { policy, allowed: Vec::new(), signers: Vec::new() }
+        Self { policy, allowed: Vec::new(), drivers: Vec::new(), signers: Vec::new() }
     }
 
     /// A policy that widens `base`. It inherits everything else from it, audit mode too.
@@ -105,12 +104,14 @@ impl Builder {
             return Err(PolicyError::unsupported(member.path.as_str(), "there is no hash of it"));
         }
         for (what, hash) in &member.hashes {
-            let word = what.replace(' ', "_").to_uppercase();
             let rule = FileRule {
                 friendly_name: Some(format!("{} Hash {what}", member.path)),
                 hash: hash.clone(),
-                ..FileRule::new(format!("ID_ALLOW_{}_{word}", member.trace), RuleKind::Allow)
+                ..FileRule::new(hash_rule_id(&member.trace, what), RuleKind::Allow)
             };
+            if member.driver && !self.drivers.contains(&rule.id) {
+                self.drivers.push(rule.id.clone());
+            }
             self.allow(rule);
         }
         Ok(())
@@ -175,6 +176,16 @@ impl Builder {
         Ok(())
     }
 
+    /// Says what the policy was made from, in a setting that Windows keeps and hands to whoever asks for it.
+    pub fn about(&mut self, key: &str, value_name: &str, text: &str) {
+        self.policy.settings.push(Setting {
+            provider: "Custody".to_owned(),
+            key: key.to_owned(),
+            value_name: value_name.to_owned(),
+            value: Value::Text(text.to_owned()),
+        });
+    }
+
     fn allow(&mut self, rule: FileRule) {
         if !self.allowed.contains(&rule.id) {
             self.allowed.push(rule.id.clone());
@@ -182,7 +193,7 @@ impl Builder {
         }
     }
 
-    /// The policy. Sealed files are allowed as applications; Windows also as drivers.
+    /// The policy. Sealed files are allowed as applications, drivers and Windows also as drivers.
     #[must_use]
     pub fn finish(mut self) -> Policy {
         let allowed = |signers: &[String]| -> Vec<AllowedSigner> {
@@ -190,7 +201,8 @@ impl Builder {
         };
         let windows: Vec<String> =
             self.signers.iter().filter(|id| !self.policy.ci_signers.contains(id)).cloned().collect();
-        let drivers = SignerGroup { allowed: allowed(&windows), ..SignerGroup::default() };
+        let drivers =
+            SignerGroup { allowed: allowed(&windows), file_rules: self.drivers, ..SignerGroup::default() };
         let applications = SignerGroup {
             allowed: allowed(&self.signers),
             file_rules: self.allowed,
@@ -202,6 +214,12 @@ impl Builder {
         ];
         self.policy
     }
+}
+
+/// The identifier of the rule for one hash of a member, such as `ID_ALLOW_0123ABCD_PAGE_SHA256`.
+#[must_use]
+pub fn hash_rule_id(trace: &str, what: &str) -> String {
+    format!("ID_ALLOW_{trace}_{}", what.replace(' ', "_").to_uppercase())
 }
 
 fn group(id: &str, name: &str, value: u8, product: SignerGroup) -> Scenario {

@@ -21,6 +21,7 @@ mod filetime;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guid;
+mod judge;
 mod model;
 mod options;
 mod version;
@@ -30,10 +31,11 @@ mod xml;
 mod tests;
 
 pub use binary::{read as read_binary, write as write_binary};
-pub use build::{Builder, Member};
+pub use build::{Builder, Member, hash_rule_id};
 pub use check::{Finding, SigningKey, deployable, signable};
 pub use error::PolicyError;
 pub use guid::Guid;
+pub use judge::{APPLICATIONS, DRIVERS, Verdict, by_hash};
 pub use model::{
     AllowedSigner, CertRoot, DeniedSigner, Eku, FileRule, Policy, PolicyType, RuleKind, Scenario, Setting,
     Signer, SignerGroup, Value,

@@ -5,15 +5,15 @@ use crate::model::{
     Value,
 };
 use crate::{
-    Builder, Guid, Member, Policy, PolicyError, SigningKey, Version, deployable, read_binary, read_xml,
-    signable, write_binary, write_xml,
+    APPLICATIONS, Builder, DRIVERS, Guid, Member, Policy, PolicyError, SigningKey, Verdict, Version, by_hash,
+    deployable, read_binary, read_xml, signable, write_binary, write_xml,
 };
 
 const ID: Guid = Guid::from_fields(0x1122_3344, 0x5566, 0x7788, [1, 2, 3, 4, 5, 6, 7, 8]);
 
 fn member(path: &str, trace: &str) -> Member {
     let hashes = vec![("Sha256", vec![0xAB; 32]), ("Sha1", vec![0xCD; 20])];
-    Member { path: path.to_owned(), trace: trace.to_owned(), hashes }
+    Member { path: path.to_owned(), trace: trace.to_owned(), hashes, driver: false }
 }
 
 fn built() -> Policy {
@@ -295,5 +295,42 @@ fn the_seeds_are_policies() {
     assert!(
         std::fs::read_to_string(format!("{corpus}xml/built")).unwrap() == xml,
         "the seed is of another policy"
+    );
+}
+
+#[test]
+fn a_hash_is_judged_by_the_rules_that_are_in_force() {
+    let mut builder = Builder::base("payments", ID, Version(1));
+    builder.member(&member("bin/payments.exe", "0123abcd")).unwrap();
+    let mut driver = member("bin/filter.sys", "4567");
+    driver.hashes = vec![("Sha256", vec![0xEF; 32])];
+    driver.driver = true;
+    builder.member(&driver).unwrap();
+    let mut policy = builder.finish();
+    let named = |verdict: Verdict<'_>| match verdict {
+        Verdict::Allowed(rule) => format!("allowed by {}", rule.id),
+        Verdict::Denied(rule) => format!("denied by {}", rule.id),
+        Verdict::Unnamed => "unnamed".to_owned(),
+    };
+    let ask = |policy: &Policy, scenario, hash: &[u8]| named(by_hash(policy, scenario, &[hash]));
+    assert_eq!(ask(&policy, APPLICATIONS, &[0xAB; 32]), "allowed by ID_ALLOW_0123abcd_SHA256");
+    assert_eq!(ask(&policy, APPLICATIONS, &[0xAC; 32]), "unnamed");
+    // An application's hash is not one of a driver's.
+    assert_eq!(ask(&policy, DRIVERS, &[0xAB; 32]), "unnamed");
+    assert_eq!(ask(&policy, DRIVERS, &[0xEF; 32]), "allowed by ID_ALLOW_4567_SHA256");
+    // A rule that no scenario refers to forbids nothing; one that is in force forbids whatever else allows it.
+    policy.file_rules.push(FileRule { hash: vec![0xAB; 32], ..FileRule::new("ID_DENY_1", RuleKind::Deny) });
+    assert_eq!(ask(&policy, APPLICATIONS, &[0xAB; 32]), "allowed by ID_ALLOW_0123abcd_SHA256");
+    policy.scenarios[1].product.as_mut().unwrap().file_rules.push("ID_DENY_1".to_owned());
+    assert_eq!(ask(&policy, APPLICATIONS, &[0xAB; 32]), "denied by ID_DENY_1");
+    // What a scenario inherits is in force in it.
+    let ids = [policy.scenarios[1].id.clone(), policy.scenarios[0].id.clone()];
+    for (scenario, id) in policy.scenarios.iter_mut().zip(ids) {
+        scenario.inherited.push(id);
+    }
+    assert_eq!(ask(&policy, DRIVERS, &[0xAB; 32]), "denied by ID_DENY_1");
+    assert_eq!(
+        ask(&read_binary(&write_binary(&policy).unwrap()).unwrap(), DRIVERS, &[0xEF; 32]).split(' ').next(),
+        Some("allowed")
     );
 }

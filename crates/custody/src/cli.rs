@@ -49,6 +49,8 @@ enum Command {
     Key(cmd::key::KeyArgs),
     /// Take and check evidence of what an artefact consists of
     Seal(cmd::seal::SealArgs),
+    /// Have evidence anchored by timestamp authorities, logs and chains, and judge the proofs
+    Anchor(cmd::anchor::AnchorArgs),
     /// Show what a Go executable says about itself, and how it is hardened
     #[command(after_help = cmd::inspect::EXAMPLES)]
     Inspect(cmd::inspect::Args),
@@ -127,6 +129,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Demo(args) => cmd::demo::run(&args, &context()?),
         Command::Key(args) => cmd::key::run(args, &context()?),
         Command::Seal(args) => cmd::seal::run(args, &context()?),
+        Command::Anchor(args) => cmd::anchor::run(args, &context()?),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Modules(args) => cmd::modules::run(&args, &context()?),
         Command::Toolchain(args) => cmd::toolchain::run(args, &context()?),

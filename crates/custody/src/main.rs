@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod chains;
 mod cli;
 mod cmd;
 mod config;
+mod crypto;
 mod daemon;
 mod failure;
 mod given;

@@ -86,6 +86,7 @@ fn hint(error: &AuditError) -> Option<&'static str> {
             "mend the file, or move it away; `custody audit catalogue` shows what is known"
         }
         E::Retention { .. } => "mend the file, or move it away; its form is in docs/formats/retention.md",
+        E::Settings { .. } => "mend the file; `custody init` in an empty folder shows what it looks like",
         E::Backup { .. } => "use another copy, and keep this one: it shows what happened to it",
         E::Unreachable { .. } => {
             "see who holds it with `fuser -v` on the home's `lock`, and stop or restart it"

@@ -487,13 +487,14 @@ fn a_read_only_home_is_read_and_not_written() {
         mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
         "$0" audit verify
         "$0" --json audit query --act AUTH. | wc -l
-        "$0" audit prove --index 1 && exit 99
+        "$0" audit prove --index 1 --with-event -o read-only.tlog-proof
         "$0" audit record
     "#;
     let Some(output) = with_mounts(&home, script, events(10..11).as_bytes()) else { return };
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(3), "{out}{err}");
     assert!(out.contains("holds") && out.ends_with("\n10\n"), "{out}");
+    home.run(&["audit", "prove", "--check", "read-only.tlog-proof"], 0);
     assert!(err.contains("may not") && err.contains("hint: the home must be writable"), "{err}");
     assert!(err.contains(home.path().join("lock").to_str().unwrap()), "{err}");
     assert_eq!(recorded(&home, &[]).len(), 10);

@@ -227,6 +227,11 @@ fn a_home_that_cannot_be_written_is_read_and_says_that_it_leaves_no_trace() {
     let tailed = run(&["--json", "audit", "tail", "-n", "4", "--duration", "1"]);
     assert_eq!(tailed.status.code(), Some(0), "{}", text(&tailed.stderr));
     assert_eq!(json_lines(&tailed.stdout).len(), 4);
+    let proved = run(&["audit", "prove", "--id", &id(7), "--with-event"]);
+    assert_eq!(proved.status.code(), Some(0), "{}", text(&proved.stderr));
+    assert!(text(&proved.stderr).contains("this read is not recorded"));
+    let proof = home.write("read-only.tlog-proof", &proved.stdout);
+    home.run(&["audit", "prove", "--check", proof.to_str().unwrap()], 0);
     done("u+w");
     // Two more than before: the first query of this test, and this one does not find itself.
     assert_eq!(json_lines(&home.run(&["--json", "audit", "query"], 0).stdout).len(), before + 1);

@@ -25,6 +25,7 @@ const UNTIL_STOPPED: &[&str] = &[
     "custody audit tail --severity WARN --color always",
     "custody serve --listen 127.0.0.1:8481",
     "custody serve --listen 127.0.0.1:8482 --token-file home/serve.tokens",
+    "custody pe reputation listen --listen 127.0.0.1:8490 --secret-file webhook.secret",
     "custody run --seal bin.seal.json --listen 127.0.0.1:8080 -- bin/payments",
     "custody run --seal bin.seal.json --no-restart --stop-timeout 30s -- bin/payments",
     "custody run --expect-sha256 $(sha256sum < bin/payments | cut -c1-64) -- bin/payments",
@@ -44,6 +45,35 @@ const NOT_HERE: &[(&str, &str)] = &[
     (
         "custody pe key --pkcs11 'pkcs11:token=release;object=code-2026' --algorithm p256",
         "there is no such token; `tests/pe_token.rs` has one of its own",
+    ),
+    (
+        "custody audit checkpoint --tsa http://timestamp.digicert.com -o dated.checkpoint",
+        "it asks the network; `tests/checkpoint.rs` has an authority of its own",
+    ),
+    (
+        "custody audit verify --checkpoint dated.checkpoint --tsa-roots tsa-root.pem",
+        "there is no such checkpoint without the network; `tests/checkpoint.rs` makes one",
+    ),
+    (
+        "custody anchor submit bin.seal.json --tsa http://timestamp.example.com/ -o bin.anchor.json",
+        "nobody answers at these addresses; `tests/anchor.rs` has an authority of its own",
+    ),
+    (
+        "custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/",
+        "nobody answers at these addresses; `tests/rekor.rs` of `anchor` plays a log",
+    ),
+    (
+        "custody seal bundle bin.seal.json --fulcio https://fulcio.example.com --identity-token token.jwt -o by-name.sigstore.json",
+        "nobody answers at these addresses; `tests/seal_bundle.rs` asks a Fulcio of its own",
+    ),
+    (
+        "custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged",
+        "there is no such bundle; `tests/seal_bundle.rs` makes one",
+    ),
+    ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
+    (
+        "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",
+        "there is no such proof; `tests/anchor.rs` makes one",
     ),
     ("custody demo --keep /tmp/chain", "the demonstration has a test of its own, and /tmp/chain may exist"),
     ("custody demo", "the demonstration has a test of its own"),
@@ -150,6 +180,10 @@ fn stage() -> Option<Home> {
         "pkcs12 -export -inkey code.key.pem -in code.pem -passout pass:secret -out code.p12",
     );
     stage.write("code.password", "secret\n");
+    stage.write("webhook.secret", "enough bytes for a secret\n");
+    let set = ["pe", "resource", "set", "app.exe", "-o", "ready.exe", "--default-manifest"];
+    stage.run(&[&set[..], &["--time", "2026-11-20T08:30:00Z"]].concat(), 0);
+    stage.run(&["pe", "sign", "ready.exe", "--key", "code.key.pem", "--cert", "code.pem"], 0);
     let other = Home::new();
     stage.write("build.pub.pem", other.run(&["key", "show", "default", "--pem"], 0).stdout);
     stage.write("dist/app.exe", support::pe::program(1));

@@ -128,7 +128,7 @@ fn what_cannot_be_inspected_ends_with_two_and_a_hint() {
     std::fs::write(dir.path().join("cut"), b"\x7fELF\x02\x01\x01").unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_custody"), dir.path().join("rust")).unwrap();
     let cases = [
-        ("script", "not an ELF or PE executable (a script)"),
+        ("script", "not an ELF, PE or Mach-O executable (a script)"),
         ("empty", "an empty file"),
         ("cut", "damaged ELF headers"),
         ("rust", "not a Go executable"),
@@ -152,10 +152,35 @@ fn every_example_of_the_help_runs() {
     let help = text(&built.inspect(&["--help"]).stdout);
     let examples: Vec<&str> =
         help.lines().filter_map(|l| l.trim().strip_prefix("$ custody inspect ")).collect();
-    assert_eq!(examples.len(), 4, "{help}");
+    assert_eq!(examples.len(), 10, "{help}");
     for example in examples {
         let output = built.inspect(&example.split_whitespace().collect::<Vec<_>>());
         assert!(output.status.success(), "{example}: {}", text(&output.stderr));
         assert!(!output.stdout.is_empty(), "{example}");
     }
+}
+
+#[test]
+fn lists_have_their_documents() {
+    let Some(built) = Built::new("lists_have_their_documents") else { return };
+    let detailed = built.json(&["payments", "--functions", "--detail"]);
+    let functions = detailed["functions"].as_array().unwrap();
+    let main = functions.iter().find(|f| f["name"] == "main.main").unwrap();
+    assert!(main["frame"].as_u64().unwrap() > 0 && main["inlined"].is_array(), "{main}");
+    assert_eq!((&main["start_line"], &main["lines"]), (&Value::from(3), &serde_json::json!([3, 3])));
+    let types = built.json(&["payments", "--types"]);
+    let named = types["types"].as_array().unwrap().iter().find(|t| t["name"] == "runtime.g").unwrap();
+    let goid = named["fields"].as_array().unwrap().iter().find(|f| f["name"] == "goid").unwrap();
+    assert!(goid["offset"].as_u64().unwrap() > 0 && goid["type"].as_str().unwrap().starts_with("0x"));
+    assert!(types["itabs"].is_array());
+    let symbols = built.json(&["payments", "--symbols"]);
+    let entry = symbols["symbols"].as_array().unwrap().iter().find(|s| s["name"] == "main.main").unwrap();
+    assert_eq!((&entry["address"], &entry["kind"]), (&main["entry"], &Value::from("code")));
+    let got = built.json(&["payments", "--got"]);
+    assert_eq!((&got["verdict"], &got["imports"]), (&Value::from("no-table"), &serde_json::json!([])));
+    let module = built.json(&["payments", "--module-data"]);
+    assert_eq!(module["layout_from"], "release");
+    assert!(module["fields"].as_array().unwrap().iter().any(|f| f["name"] == "gofunc"));
+    let both = built.inspect(&["payments", "--types", "--got"]);
+    assert_eq!(both.status.code(), Some(2), "one list at a time");
 }

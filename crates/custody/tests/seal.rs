@@ -316,10 +316,14 @@ fn a_file_that_may_not_be_read_is_the_environment() {
 fn the_examples_of_the_help_run() {
     let home = home();
     home.write("work/bin/tool", "x");
+    home.write("work/bin/payments", "y");
+    home.write("work/code.password", "secret\n");
     home.run(&["key", "new", "release-2026"], 0);
     let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
     home.write("work/two-of-us.toml", policy);
-    let prepare = "tar -cf release.zip bin && cp ../home/keys/default.pub.pem build.pub.pem";
+    let prepare = "tar -cf release.zip bin && cp ../home/keys/default.pub.pem build.pub.pem\n\
+                   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -keyout k.pem -out c.pem\n\
+                   openssl pkcs12 -export -inkey k.pem -in c.pem -passout pass:secret -out code.p12";
     let work = home.folder().join("work");
     assert!(Command::new("sh").args(["-ec", prepare]).current_dir(&work).status().unwrap().success());
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_custody")).parent().unwrap();
@@ -328,7 +332,7 @@ fn the_examples_of_the_help_run() {
     );
     let path = path.unwrap();
     let mut ran = 0;
-    for verb in ["create", "sign", "verify"] {
+    for verb in ["create", "sign", "prove", "verify"] {
         let help = text(&home.run(&["seal", verb, "--help"], 0).stdout);
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("$ ")) {
             let mut shell = Command::new("sh");
@@ -338,7 +342,7 @@ fn the_examples_of_the_help_run() {
             ran += 1;
         }
     }
-    assert_eq!(ran, 8);
+    assert_eq!(ran, 11);
 }
 
 #[test]

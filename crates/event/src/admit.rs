@@ -64,7 +64,11 @@ pub fn read_stored_with<'a>(
     stored: &'a [u8],
     scratch: &mut Vec<u8>,
 ) -> Result<Event<'a>, InvalidComplianceEvent> {
-    let event = validate(stored)?;
+    let event = match crate::quick::read_form(stored, None) {
+        Some((event, true)) => return Ok(event),
+        Some((event, false)) => event,
+        None => validate_generally(stored)?,
+    };
     scratch.clear();
     event.canonical_into(scratch);
     if scratch != stored {

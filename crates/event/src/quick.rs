@@ -15,15 +15,24 @@ const ADDED: usize = 8;
 
 /// The event, if the document is one that can be read this way. Without a catalogue as [`crate::validate`].
 pub(crate) fn read<'a>(document: &'a [u8], catalogue: Option<&Catalogue>) -> Option<Event<'a>> {
+    read_form(document, catalogue).map(|(event, _)| event)
+}
+
+/// As [`read`], and whether the document is the event's canonical form for certain. What has no space, no escape, all names
+/// in order, no empty map, a time with nine digits and an id in lower case cannot be written in another way.
+pub(crate) fn read_form<'a>(document: &'a [u8], catalogue: Option<&Catalogue>) -> Option<(Event<'a>, bool)> {
     if document.len() + MARGIN > MAX_EVENT {
         return None; // what comes near the limit is measured
     }
     let text = std::str::from_utf8(document).ok()?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, canonical: true };
     let mut found = Found::default();
+    let mut last = "";
     reader.expect(b'{')?;
     loop {
         let name = reader.string()?;
+        reader.canonical &= last < name;
+        last = name;
         reader.expect(b':')?;
         found.take(name, &mut reader, catalogue)?;
         match reader.next()? {
@@ -37,7 +46,7 @@ pub(crate) fn read<'a>(document: &'a [u8], catalogue: Option<&Catalogue>) -> Opt
         return None;
     }
     let event = found.event()?;
-    catalogue.is_none_or(|catalogue| is_known(&event, catalogue)).then_some(event)
+    catalogue.is_none_or(|catalogue| is_known(&event, catalogue)).then_some((event, reader.canonical))
 }
 
 /// The fields that were read.
@@ -58,8 +67,16 @@ impl<'a> Found<'a> {
         // What stands in the catalogue has the form of an action.
         let is_action = |act: &str| catalogue.map_or_else(|| is_action_code(act), |c| c.knows_action(act));
         match name {
-            "id" => put(&mut self.id, EventId::parse(reader.string()?)?),
-            "ts" => put(&mut self.ts, Timestamp::parse(reader.string()?).ok()?),
+            "id" => {
+                let text = reader.string()?;
+                reader.canonical &= !text.bytes().any(|byte| byte.is_ascii_uppercase());
+                put(&mut self.id, EventId::parse(text)?)
+            }
+            "ts" => {
+                let ts = Timestamp::parse(reader.string()?).ok()?;
+                reader.canonical &= reader.text[..reader.at - 1].ends_with(ts.as_str());
+                put(&mut self.ts, ts)
+            }
             "severity" => put(&mut self.severity, Severity::parse(reader.string()?)?),
             "act" => put(&mut self.act, reader.string().filter(|act| is_action(act))?),
             "sub" => put(&mut self.sub, reader.fields(0)?),
@@ -100,6 +117,8 @@ fn is_known(event: &Event<'_>, catalogue: &Catalogue) -> bool {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Nothing was read so far that the canonical form writes otherwise.
+    canonical: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -107,6 +126,7 @@ impl<'a> Reader<'a> {
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.text.as_bytes().get(self.at) {
             self.at += 1;
+            self.canonical = false;
         }
     }
 
@@ -141,6 +161,7 @@ impl<'a> Reader<'a> {
         self.skip_space();
         if self.text.as_bytes().get(self.at) == Some(&b'}') {
             self.at += 1;
+            self.canonical = false;
             return Some(Fields::default());
         }
         let mut entries: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(6 + more);
@@ -165,6 +186,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         if !ordered {
+            self.canonical = false;
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
                 return None;

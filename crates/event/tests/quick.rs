@@ -2,13 +2,20 @@
 //! the quick way takes it or not.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-use event::{Catalogue, admit, admit_generally, validate, validate_generally};
+use event::{Catalogue, admit, admit_generally, read_stored, validate, validate_generally};
 use proptest::prelude::*;
 
 fn agree(document: &[u8], catalogue: &Catalogue) -> bool {
     let (quick, general) = (admit(document, catalogue), admit_generally(document, catalogue));
     assert_eq!(quick, general, "{}", String::from_utf8_lossy(document));
-    assert_eq!(validate(document), validate_generally(document), "{}", String::from_utf8_lossy(document));
+    let general = validate_generally(document);
+    assert_eq!(validate(document), general, "{}", String::from_utf8_lossy(document));
+    // What is taken for the canonical form is it, and nothing that is it is refused.
+    let canonical = general.is_ok_and(|event| event.canonical() == document);
+    assert_eq!(read_stored(document).is_ok(), canonical, "{}", String::from_utf8_lossy(document));
+    if let Ok(event) = &quick {
+        assert_eq!(read_stored(&event.canonical()).as_ref(), Ok(event));
+    }
     quick.is_ok()
 }
 

@@ -9,6 +9,7 @@ use seal::{Container, Entry, EntryPath, Fault, Observation, ObservedKind, Place}
 use crate::budget::check_entries;
 use crate::error::EvidenceError;
 use crate::image::Image;
+use crate::nest::Closed;
 use crate::options::{Limits, Options};
 use crate::unpack::Sink;
 
@@ -16,6 +17,7 @@ use crate::unpack::Sink;
 pub(crate) struct Found {
     pub(crate) observation: Observation,
     pub(crate) images: Vec<Image>,
+    pub(crate) closed: Vec<Closed>,
 }
 
 pub(crate) struct Collector<'s> {
@@ -34,6 +36,11 @@ impl<'s> Collector<'s> {
         let Options { limits, tolerant, .. } = *options;
         let (entries, places, faults, images) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { sink: None, limits, tolerant, entries, places, faults, images, broken: None }
+    }
+
+    /// Makes room for so many entries at once, instead of twice as many in the end.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.entries.reserve_exact(count);
     }
 
     /// Hands everything to `sink` too, as it is read.
@@ -123,6 +130,6 @@ impl<'s> Collector<'s> {
         let Self { entries, places, faults, mut images, broken, .. } = self;
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let observation = Observation { kind, digest, entries, container, places, faults, broken };
-        Found { observation, images }
+        Found { observation, images, closed: Vec::new() }
     }
 }

@@ -7,12 +7,12 @@ use seal::Format;
 /// What `xz -9` asks of a reader is 65 MiB; presets do not go higher.
 const XZ_MEMORY: u64 = 128 << 20;
 /// Window of 2^27 bytes: what `zstd -d` accepts unasked (RFC 8878 §3.1.1.1.2 leaves the bound to the decoder).
-const ZSTD_WINDOW_LOG: u32 = 27;
+pub(crate) const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// A decoder of every member of `input`, one after the other; `Tar` and `Zip` come out as they are.
+/// A decoder of every member of `input`, one after the other; what is packed otherwise comes out as they are.
 pub(crate) fn decoder<'a, R: BufRead + 'a>(input: R, format: Format) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match format {
-        Format::Tar | Format::Zip => Box::new(input),
+        Format::Tar | Format::Zip | Format::SevenZip => Box::new(input),
         Format::TarGz => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Format::TarXz => {
             let stream =

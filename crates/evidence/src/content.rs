@@ -2,7 +2,11 @@
 
 use std::io::{self, Read};
 
-use gm::{Dual, DualDigest};
+use gm::DualDigest;
+use gmdevice::Device;
+
+use crate::error::EvidenceError;
+use crate::hash::Both;
 
 /// Bytes read at a time: enough for a decoder to work without stopping, small enough for the second-level cache.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -11,13 +15,17 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 pub(crate) fn hash(
     reader: &mut dyn Read,
     buffer: &mut [u8],
+    device: Option<&Device>,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<(u64, DualDigest)> {
-    let mut both = Dual::new();
+    let mut both = Both::new(device);
     let mut size = 0;
     loop {
         match reader.read(buffer) {
-            Ok(0) => return Ok((size, both.finalize())),
+            Ok(0) => {
+                let digest = both.finish().map_err(|e| EvidenceError::from(e).into_io())?;
+                return Ok((size, digest));
+            }
             Ok(count) => {
                 each(&buffer[..count])?;
                 both.update(&buffer[..count]);

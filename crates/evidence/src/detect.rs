@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 use seal::Format;
 
 use crate::compressed;
+use crate::sevenz;
 use crate::source::ReadAt;
 use crate::tar;
 use crate::zip;
@@ -16,6 +17,7 @@ pub(crate) fn format(source: &dyn ReadAt) -> io::Result<Option<Format>> {
     let head = &head[..filled];
     let compressed = match head {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(Some(Format::Zip)),
+        _ if head.starts_with(sevenz::MAGIC) => return Ok(Some(Format::SevenZip)),
         [0x1f, 0x8b, 8, ..] => Format::TarGz,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::TarXz,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::TarZst,
@@ -30,6 +32,23 @@ pub(crate) fn format(source: &dyn ReadAt) -> io::Result<Option<Format>> {
         .and_then(|mut decoder| fill(&mut decoder, &mut inner))
         .is_ok_and(|filled| tar::is_header(&inner[..filled]));
     Ok(holds_tar.then_some(compressed))
+}
+
+/// The same of a file inside an archive, which counts only by its first bytes: one with something before it is what
+/// that something is.
+pub(crate) fn nested(source: &dyn ReadAt) -> io::Result<Option<Format>> {
+    let mut head = [0; 512];
+    let filled = fill(&mut From { source, offset: 0 }, &mut head)?;
+    if may_be_archive(&head[..filled]) { format(source) } else { Ok(None) }
+}
+
+/// Whether a file that begins like this may be an archive.
+pub(crate) fn may_be_archive(head: &[u8]) -> bool {
+    let starts: [&[u8]; 5] =
+        [b"PK\x03\x04", b"PK\x05\x06", &[0x1f, 0x8b, 8], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd]];
+    head.starts_with(sevenz::MAGIC)
+        || starts.iter().any(|start| head.starts_with(start))
+        || tar::is_header(head)
 }
 
 /// A program may carry a ZIP behind its code (self-extracting archives do): it is a program all the same.

@@ -8,9 +8,12 @@
 
 use std::collections::VecDeque;
 
+use gmdevice::Device;
+
 use gm::{BLOCK, DualDigest, LANES, Lanes, PADDING};
 
 use crate::error::EvidenceError;
+use crate::hash::Both;
 
 /// Bytes of a lane's buffer: sixteen of them are half of a second-level cache.
 pub(crate) const CHUNK: usize = 32 * 1024;
@@ -43,10 +46,22 @@ pub(crate) enum Next<T> {
     Never,
 }
 
-/// Runs `threads` threads until the supply is exhausted, and `beside` on this one meanwhile.
-pub(crate) fn run<S: Supply, R>(supply: &S, threads: usize, beside: impl FnOnce() -> R) -> R {
+/// Runs threads until the supply is exhausted, and `beside` on this one meanwhile. A device takes one stream after another
+/// of each thread.
+pub(crate) fn run<S: Supply, R>(
+    supply: &S,
+    (threads, device): (usize, Option<&Device>),
+    beside: impl FnOnce() -> R,
+) -> R {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| Worker::new(supply).run())).collect();
+        let threads: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| match device {
+                    None => Worker::new(supply).run(),
+                    Some(device) => alone(supply, device),
+                })
+            })
+            .collect();
         let result = beside();
         // The end of a scope waits for the closures alone: a thread could still be on its way out after it.
         for thread in threads {
@@ -54,6 +69,32 @@ pub(crate) fn run<S: Supply, R>(supply: &S, threads: usize, beside: impl FnOnce(
         }
         result
     })
+}
+
+/// One content after another, SM3 by the device.
+fn alone<S: Supply>(supply: &S, device: &Device) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match supply.next(true) {
+            Next::Never => return,
+            Next::Later => {}
+            Next::Task(mut task) => {
+                let mut both = Both::new(Some(device));
+                let digest = loop {
+                    match task.fill(&mut buffer) {
+                        Err(error) => break Err(error),
+                        Ok(count) => {
+                            both.update(&buffer[..count]);
+                            if count < buffer.len() {
+                                break both.finish().map_err(EvidenceError::from);
+                            }
+                        }
+                    }
+                };
+                supply.done(task, digest);
+            }
+        }
+    }
 }
 
 /// One stream, and what stands in its buffer.
@@ -273,7 +314,7 @@ mod tests {
         for (threads, count) in [(1, 400), (3, 400), (2, 5), (1, 1), (2, 0)] {
             let sizes = sizes[..count].to_vec();
             let supply = Sizes { sizes: sizes.clone(), next: Mutex::new(0), found: Mutex::default() };
-            run(&supply, threads, || ());
+            run(&supply, (threads, None), || ());
             let mut found = supply.found.into_inner().unwrap();
             found.sort_by_key(|(number, _)| *number);
             assert_eq!(found.len(), count);

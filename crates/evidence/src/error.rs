@@ -14,7 +14,7 @@ pub enum Blame {
     Environment,
 }
 
-/// Errors of this crate. `Read`, `Write` and `Unstable` are of the environment, all others of the artefact.
+/// Errors of this crate. `Read`, `Write`, `Device` and `Unstable` are of the environment, all others of the artefact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
@@ -28,7 +28,7 @@ pub enum EvidenceError {
         source: io::Error,
     },
     /// A file that should be unpacked is no archive.
-    #[error("`{path}` is no archive that is known here (ZIP, tar, tar.gz, tar.xz, tar.zst)")]
+    #[error("`{path}` is no archive that is known here (ZIP, 7z, tar, tar.gz, tar.xz, tar.zst)")]
     NoArchive {
         /// The file, escaped.
         path: String,
@@ -111,6 +111,9 @@ pub enum EvidenceError {
         #[source]
         source: io::Error,
     },
+    /// The device that is to compute SM3 failed in the middle.
+    #[error("the device that computes SM3 failed")]
+    Device(#[from] gmdevice::DeviceError),
     /// More than a limit allows.
     #[error("it holds more than {limit} {what}")]
     Limit {
@@ -156,7 +159,9 @@ impl EvidenceError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Read { .. } | Self::Unstable { .. } | Self::Write { .. } => Blame::Environment,
+            Self::Read { .. } | Self::Unstable { .. } | Self::Write { .. } | Self::Device(_) => {
+                Blame::Environment
+            }
             _ => Blame::Artefact,
         }
     }
@@ -164,7 +169,7 @@ impl EvidenceError {
     /// Whether a tolerant reader may go on: the artefact is damaged, but neither the machine nor a limit is at
     /// fault.
     pub(crate) fn is_damage(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Limit { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Device(_) | Self::Limit { .. })
     }
 
     /// The error and its causes, on one line.

@@ -9,11 +9,12 @@ use seal::{Container, Entry, EntryPath, Format, ObservedKind, escape};
 use crate::collector::{Collector, Found};
 use crate::error::EvidenceError;
 use crate::image::{Images, Watch};
+use crate::nest::Nest;
 use crate::options::{Form, Options};
 use crate::source::{ReadAt, SizedFile};
 use crate::tape::Tape;
 use crate::unpack::Sink;
-use crate::{Progress, detect, tar, zip};
+use crate::{Progress, detect, sevenz, tar, zip};
 
 /// Mode of a file where the system or the archive keeps none.
 pub(crate) const DEFAULT_MODE: u32 = 0o644;
@@ -24,6 +25,12 @@ pub(crate) fn observe(
     progress: Progress<'_>,
 ) -> Result<Found, EvidenceError> {
     unchanged(path, |source, before| match format(source, options, path)? {
+        Some(format) if options.nested => {
+            let mut nest = Nest::new(options);
+            let collector = Collector::new(options).into_sink(&mut nest);
+            let found = observe_archive(source, format, &shown(path), options, progress, collector)?;
+            nest.into_found(found)
+        }
         Some(format) => {
             let collector = Collector::new(options);
             observe_archive(source, format, &shown(path), options, progress, collector)
@@ -67,7 +74,7 @@ fn unchanged(
 }
 
 /// Without waiting: a FIFO that nobody writes to would otherwise hang here.
-fn open(path: &Path) -> Result<File, EvidenceError> {
+pub(crate) fn open(path: &Path) -> Result<File, EvidenceError> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -92,8 +99,8 @@ pub(crate) fn observe_archive(
     progress: Progress<'_>,
     mut collector: Collector<'_>,
 ) -> Result<Found, EvidenceError> {
-    if format == Format::Zip && !collector.has_sink() {
-        return observe_zip(source, name, options, progress, collector);
+    if format == Format::SevenZip || format == Format::Zip && !collector.has_sink() {
+        return observe_entries(source, format, name, options, progress, collector);
     }
     let mut tape = Tape::new(source, name, options, progress);
     match format {
@@ -106,21 +113,25 @@ pub(crate) fn observe_archive(
 /// Entries are read where they stand, on several threads, and the container beside them. So a byte is read twice; a
 /// file that changes in between is noticed by [`unchanged`], and one that is changed unnoticed does not get a seal
 /// that holds.
-fn observe_zip(
+fn observe_entries(
     source: &dyn ReadAt,
+    format: Format,
     name: &str,
     options: &Options,
     progress: Progress<'_>,
     mut collector: Collector<'_>,
 ) -> Result<Found, EvidenceError> {
-    if options.entries_only {
-        zip::walk(source, options, progress, &mut collector, || ())?;
-        return Ok(observed(Format::Zip, None, collector));
-    }
-    let whole = zip::walk(source, options, &|_, _| {}, &mut collector, || {
-        Tape::new(source, name, options, progress).finish(Format::Zip)
-    })?;
-    Ok(observed(Format::Zip, whole?, collector))
+    let (seen, unseen): (Progress<'_>, Progress<'_>) = (progress, &|_, _| {});
+    let (by_entries, by_tape) = if options.entries_only { (seen, unseen) } else { (unseen, seen) };
+    let beside = || match options.entries_only {
+        true => Ok(None),
+        false => Tape::new(source, name, options, by_tape).finish(format),
+    };
+    let whole = match format {
+        Format::Zip => zip::walk(source, options, by_entries, &mut collector, beside)?,
+        _ => sevenz::walk(source, options, by_entries, &mut collector, beside)?,
+    };
+    Ok(observed(format, whole?, collector))
 }
 
 /// An archive of which only the entries count is observed as the directory that it would unpack to.

@@ -14,6 +14,31 @@ pub fn zip(data: &[u8]) {
     archive(data, Format::Zip);
 }
 
+/// A 7z: see [`archive`]. With the highest bit of the first byte, both headers get the CRCs that they should have.
+pub fn sevenz(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let mut bytes = rest.to_vec();
+    if *first & 0x80 != 0 {
+        with_crcs(&mut bytes);
+    }
+    archive(&bytes, Format::SevenZip);
+}
+
+/// The CRC of the header that the first header points to, then that of the first.
+fn with_crcs(bytes: &mut [u8]) {
+    let Some(start) = bytes.first_chunk::<32>().copied() else { return };
+    let number =
+        |at: usize| start[at..at + 8].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let from = usize::try_from(number(12).saturating_add(32)).unwrap_or(usize::MAX);
+    let to = from.saturating_add(usize::try_from(number(20)).unwrap_or(usize::MAX));
+    if let Some(header) = bytes.get(from..to) {
+        let crc = crc32fast::hash(header);
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+    }
+    let crc = crc32fast::hash(&bytes[12..32]);
+    bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// A tar, plain or compressed as the first byte says: see [`archive`]. With the highest bit of that byte, headers get
 /// the checksums that they should have: a fuzzer does not find them by itself.
 pub fn tar(data: &[u8]) {
@@ -57,6 +82,8 @@ fn archive(data: &[u8], format: Format) {
         exclude: seal::Exclude::default(),
         observation: found,
         images: Vec::new(),
+        nested: false,
+        closed: Vec::new(),
     };
     let Ok(seal) = evidence.into_seal() else { return };
     let comparison = Comparison::of(&seal, &lenient);

@@ -2,7 +2,7 @@
 //!
 //! [`collect`] reads an artefact and gives [`Evidence`]: every entry with its digests, and for an archive the
 //! digests of all its bytes and of its blocks. Evidence becomes a [`seal::Seal`], or is compared with one.
-//! ZIP (stored, deflate, zip64), tar, tar.gz, tar.xz and tar.zst are told apart by their first bytes, never by name.
+//! ZIP (stored, deflate, zip64), 7z, tar, tar.gz, tar.xz and tar.zst are told apart by their first bytes, never by name.
 //!
 //! It does **not** follow symbolic links, open devices, or trust a length that it has not read: what an archive
 //! unpacks to is bounded by [`Limits`]. It does not guess either: an archive that two readers would understand
@@ -34,10 +34,13 @@ mod directory;
 mod engine;
 mod error;
 mod file;
+mod hash;
 mod image;
 mod meter;
 pub mod modules;
+mod nest;
 mod options;
+mod sevenz;
 mod source;
 mod tape;
 mod tar;
@@ -56,6 +59,7 @@ use seal::{Observation, ObservedKind, Seal, SealError, Subject, Tree};
 
 pub use error::{Blame, EvidenceError};
 pub use image::{Image, Images};
+pub use nest::Closed;
 pub use options::{Form, Limits, Options};
 pub use source::ReadAt;
 pub use unpack::unpack;
@@ -74,6 +78,10 @@ pub struct Evidence {
     pub observation: Observation,
     /// The Windows programs among the entries, sorted by path, where [`Options::images`] asks for them.
     pub images: Vec<Image>,
+    /// Whether archives inside were looked into.
+    pub nested: bool,
+    /// Archives inside that were not looked into, where [`Options::nested`] asks for it.
+    pub closed: Vec<Closed>,
 }
 
 /// Reads the artefact at `path`.
@@ -82,8 +90,9 @@ pub struct Evidence {
 /// When it cannot be read, breaks a rule of its format (unless [`Options::tolerant`]) or exceeds a limit.
 pub fn collect(path: &Path, options: &Options, progress: Progress<'_>) -> Result<Evidence, EvidenceError> {
     let metadata = std::fs::metadata(path).map_err(|e| EvidenceError::read(path, e))?;
-    let Found { observation, images } = if metadata.is_dir() {
-        directory::observe(path, options, progress)?
+    let Found { observation, images, closed } = if metadata.is_dir() {
+        let found = directory::observe(path, options, progress)?;
+        if options.nested { below(path, options, found)? } else { found }
     } else {
         file::observe(path, options, progress)?
     };
@@ -91,7 +100,15 @@ pub fn collect(path: &Path, options: &Options, progress: Progress<'_>) -> Result
         ObservedKind::Directory => options.exclude.clone(),
         _ => seal::Exclude::default(),
     };
-    Ok(Evidence { name: file::name_of(path), exclude, observation, images })
+    let nested = options.nested && observation.kind != ObservedKind::File;
+    Ok(Evidence { name: file::name_of(path), exclude, observation, images, nested, closed })
+}
+
+/// What a folder's archives hold, too.
+fn below(root: &Path, options: &Options, found: Found) -> Result<Found, EvidenceError> {
+    let mut nest = nest::Nest::new(options);
+    nest.look_below(root, &found.observation.entries)?;
+    nest.into_found(found)
 }
 
 impl Evidence {
@@ -118,6 +135,7 @@ impl Evidence {
             }
             (ObservedKind::Archive(_), ..) => return Err(SealError::Malformed("an archive has digests")),
         };
-        Seal::new(&self.name, subject, Tree::new(found.entries)?)?.excluding(self.exclude)
+        let seal = Seal::new(&self.name, subject, Tree::new(found.entries)?)?.excluding(self.exclude)?;
+        if self.nested { seal.nesting() } else { Ok(seal) }
     }
 }

@@ -1,5 +1,8 @@
 //! What the caller decides about reading.
 
+use std::sync::Arc;
+
+use gmdevice::Device;
 use seal::{Exclude, Format};
 
 use crate::image::Images;
@@ -51,8 +54,12 @@ pub struct Options {
     /// Whether only the entries of an archive count: its own bytes are then not hashed, and what it holds is observed
     /// like a directory. Hashing one stream of a gigabyte takes several times as long as all its entries.
     pub entries_only: bool,
+    /// Whether archives inside are looked into, one level.
+    pub nested: bool,
     /// What is wanted of Windows programs among the entries.
     pub images: Images,
+    /// Who computes SM3 of contents, when it is not this process.
+    pub sm3: Option<Arc<Device>>,
     /// Threads that hash; 0 is one for each processor, at most 4.
     pub threads: usize,
 }
@@ -69,7 +76,8 @@ impl Options {
             seal::Subject::File | seal::Subject::Directory => (Form::File, None),
         };
         let exclude = seal.exclude().clone();
-        Self { limits, form, exclude, tolerant: true, sealed_container, ..Self::default() }
+        let nested = seal.nested();
+        Self { limits, form, exclude, tolerant: true, sealed_container, nested, ..Self::default() }
     }
 
     /// The same for a comparison of entries alone: an archive stands for what it would unpack to.

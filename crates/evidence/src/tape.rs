@@ -34,7 +34,7 @@ impl<'a> Tape<'a> {
     ) -> Self {
         let hasher = match options.entries_only {
             true => Whole::unhashed(),
-            false => Whole::new(source.size(), options.sealed_container),
+            false => Whole::new(source.size(), options.sealed_container, options.sm3.as_deref()),
         };
         Self { source, name, progress, hasher, buffer: Arc::default(), at: 0, filled: 0, offset: 0 }
     }
@@ -77,7 +77,7 @@ impl<'a> Tape<'a> {
     /// Reads the rest and gives the digests, unless only entries count.
     pub(crate) fn finish(mut self, format: Format) -> Result<Option<(DualDigest, Container)>, EvidenceError> {
         self.skip_to(u64::MAX)?;
-        Ok(self.hasher.finish(format))
+        self.hasher.finish(format)
     }
 
     fn refill(&mut self) -> io::Result<()> {

@@ -42,14 +42,21 @@ pub fn unpack(
 ) -> Result<Evidence, EvidenceError> {
     let mut folder = Folder { root: root.to_owned(), current: None, links: Vec::new() };
     let options = Options { tolerant: false, ..options.clone() };
-    let Found { observation, images } = file::observe_into(path, &options, progress, &mut folder)?;
+    let Found { observation, images, .. } = file::observe_into(path, &options, progress, &mut folder)?;
     // Before any link is made: no entry may stand below one.
     Tree::new(observation.entries.clone())?;
     let unwritten =
         |source| EvidenceError::Write { path: seal::escape(root.as_os_str().as_encoded_bytes()), source };
     folder.make_links()?;
     sync(root).map_err(unwritten)?;
-    Ok(Evidence { name: file::name_of(path), exclude: seal::Exclude::default(), observation, images })
+    Ok(Evidence {
+        name: file::name_of(path),
+        exclude: seal::Exclude::default(),
+        observation,
+        images,
+        nested: false,
+        closed: Vec::new(),
+    })
 }
 
 struct Folder {

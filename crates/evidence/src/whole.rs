@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use gm::{DualDigest, Sm3};
+use gm::DualDigest;
+use gmdevice::Device;
 use seal::{Container, Format};
 
 use crate::blocks::BlockHasher;
+use crate::error::EvidenceError;
+use crate::hash::Sm3Sum;
 
 /// Bytes of a buffer.
 pub(crate) const BUFFER: usize = 256 * 1024;
@@ -31,10 +34,10 @@ pub(crate) struct Whole {
 enum Hashers {
     /// Nobody wants to know.
     None,
-    Here(Box<(BlockHasher, Sm3)>),
+    Here(Box<(BlockHasher, Sm3Sum)>),
     Threads {
         sha256: Thread<BlockHasher>,
-        sm3: Thread<Sm3>,
+        sm3: Thread<Sm3Sum>,
     },
 }
 
@@ -64,8 +67,8 @@ impl<T: Send + 'static> Thread<T> {
 
 impl Whole {
     /// For `size` bytes; of a container that is compared, the sealed one's block size and size.
-    pub(crate) fn new(size: u64, sealed: Option<(u64, u64)>) -> Self {
-        let hashers = Hashers::new(size, sealed);
+    pub(crate) fn new(size: u64, sealed: Option<(u64, u64)>, device: Option<&Device>) -> Self {
+        let hashers = Hashers::new(size, sealed, device);
         Self { hashers, buffers: Vec::new() }
     }
 
@@ -101,26 +104,26 @@ impl Whole {
     }
 
     /// The digests, where they were wanted.
-    pub(crate) fn finish(self, format: Format) -> Option<(DualDigest, Container)> {
+    pub(crate) fn finish(self, format: Format) -> Result<Option<(DualDigest, Container)>, EvidenceError> {
         let (blocks, sm3) = match self.hashers {
-            Hashers::None => return None,
+            Hashers::None => return Ok(None),
             Hashers::Here(hashers) => *hashers,
             Hashers::Threads { sha256, sm3 } => (sha256.finish(), sm3.finish()),
         };
         let (sha256, container) = blocks.finish(format);
-        Some((DualDigest { sha256, sm3: sm3.finalize() }, container))
+        Ok(Some((DualDigest { sha256, sm3: sm3.finish()? }, container)))
     }
 }
 
 impl Hashers {
-    fn new(size: u64, sealed: Option<(u64, u64)>) -> Self {
-        let here = || Self::Here(Box::new((BlockHasher::new(size, sealed), Sm3::new())));
+    fn new(size: u64, sealed: Option<(u64, u64)>, device: Option<&Device>) -> Self {
+        let here = || Self::Here(Box::new((BlockHasher::new(size, sealed), Sm3Sum::new(device))));
         if size < SMALL {
             return here();
         }
         // A system that gives no threads still gives digests.
         let sha256 = Thread::start(BlockHasher::new(size, sealed), BlockHasher::update);
-        let sm3 = Thread::start(Sm3::new(), Sm3::update);
+        let sm3 = Thread::start(Sm3Sum::new(device), Sm3Sum::update);
         match (sha256, sm3) {
             (Ok(sha256), Ok(sm3)) => Self::Threads { sha256, sm3 },
             _ => here(),
@@ -137,7 +140,7 @@ mod tests {
         let size = usize::try_from(2 * SMALL).unwrap() + 12_345;
         let bytes: Vec<u8> = (0..size).map(|at| (at * 7 / 5).to_le_bytes()[0]).collect();
         let found = [SMALL - 1, size as u64].map(|announced| {
-            let mut whole = Whole::new(announced, Some((4096, size as u64)));
+            let mut whole = Whole::new(announced, Some((4096, size as u64)), None);
             for piece in bytes.chunks(BUFFER - 100) {
                 let mut buffer = whole.buffer();
                 buffer[..piece.len()].copy_from_slice(piece);
@@ -145,7 +148,7 @@ mod tests {
                 assert_eq!(&shared[..piece.len()], piece);
             }
             assert!(whole.buffers.len() <= 2 * WAITING + 4, "{} buffers", whole.buffers.len());
-            whole.finish(Format::Zip).unwrap()
+            whole.finish(Format::Zip).unwrap().unwrap()
         });
         assert_eq!(found[0], found[1]);
         assert_eq!(found[0].0, gm::Dual::digest(&bytes));

@@ -6,14 +6,16 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target, usize); 4] = [
+const TARGETS: [(&str, Target, usize); 5] = [
     ("evidence_zip", evidence::fuzzing::zip, 4),
+    ("evidence_sevenz", evidence::fuzzing::sevenz, 6),
     ("evidence_tar", evidence::fuzzing::tar, 6),
     ("evidence_detect", evidence::fuzzing::detect, 3),
     ("evidence_modules", evidence::fuzzing::modules, 2),
 ];
 
-/// The seeds of a target. They were made with Python's `zipfile` and `tarfile`, `gzip`, `lzma` and `zstd`.
+/// The seeds of a target. They were made with Python's `zipfile` and `tarfile`, `gzip`, `lzma` and `zstd`, those
+/// of 7z with `7zz`.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let files = std::fs::read_dir(corpus).into_iter().flatten().flatten();
@@ -31,9 +33,9 @@ fn seeds_keep_the_promises() {
 
 #[test]
 fn the_seeds_are_archives_that_read() {
-    for seed in
-        seeds("evidence_zip").into_iter().chain(seeds("evidence_tar").into_iter().map(|s| s[1..].to_vec()))
-    {
+    let behind_a_byte =
+        ["evidence_tar", "evidence_sevenz"].into_iter().flat_map(seeds).map(|s| s[1..].to_vec());
+    for seed in seeds("evidence_zip").into_iter().chain(behind_a_byte) {
         let file = tempfile::NamedTempFile::new().expect("a temporary folder");
         std::fs::write(file.path(), &seed).expect("a writable temporary folder");
         let found = evidence::collect(file.path(), &evidence::Options::default(), &|_, _| {});

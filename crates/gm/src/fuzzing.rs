@@ -11,7 +11,7 @@ pub fn sm2_key(data: &[u8]) {
             "a point changes in writing"
         );
     }
-    if let Ok(private) = PrivateKey::from_pkcs8_der(data) {
+    for private in [PrivateKey::from_pkcs8_der(data), PrivateKey::from_sec1_der(data)].into_iter().flatten() {
         let again = PrivateKey::from_pkcs8_der(&private.to_pkcs8_der());
         assert!(again.is_ok_and(|again| again.public_key() == private.public_key()), "a private key changes");
     }

@@ -43,9 +43,9 @@ pub(crate) const SHA256_IV: [u32; 8] =
 /// Blocks of each lane that one hash takes before the other: sixteen lanes of them stay in the first-level cache.
 const STRIDE: usize = 16;
 
-/// With fewer lanes at work, one after another is faster: a step of all sixteen costs as much as about four blocks
+/// With fewer lanes at work, one after another is faster: a step of all sixteen costs as much as about two blocks
 /// under SHA-256 (with the SHA extensions) and SM3 alone.
-const TOO_FEW: usize = 4;
+const TOO_FEW: usize = 3;
 
 /// What is left of each stream in a call.
 type Pieces<'a> = [&'a [[u8; BLOCK]]; LANES];

@@ -11,7 +11,7 @@ use crate::sm3::many::{Alone, Message, one_by_one};
 use crate::sm3::many::in_lanes;
 
 /// With the SHA extensions, a step of all sixteen lanes costs about as much as this many blocks alone.
-const TOO_FEW: usize = 5;
+const TOO_FEW: usize = 7;
 
 /// Digests of `prefix || inputs[i]`: with `[0x00]`, the leaves of a Merkle tree as RFC 6962 §2.1 frames them.
 ///

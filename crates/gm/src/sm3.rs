@@ -22,7 +22,7 @@ pub(crate) const IV: [u32; 8] =
     [0x7380_166f, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d, 0xb0fb_0e4e];
 
 /// The round constant `T_j` of §4.2, already rotated left by `j` as §5.3.3 uses it.
-const T: [u32; 64] = {
+pub(crate) const T: [u32; 64] = {
     let mut table = [0u32; 64];
     let mut j: u32 = 0;
     while j < 64 {

@@ -41,6 +41,23 @@ fn scan(image: &Image<'_>, part: &[u8]) -> Option<(String, Vec<u8>)> {
     candidates.find_map(|at| decode(image, &part[at..]).filter(|(version, _)| plausible(version)))
 }
 
+/// The build id that the linker frames and puts at the start of the code, where there are no notes
+/// (cmd/internal/buildid).
+pub(crate) fn build_id(head: &[u8]) -> Option<String> {
+    const FRAME: &[u8] = b"\xff Go build ID: \"";
+    const END: &[u8] = b"\"\n \xff";
+    let start = memchr::memmem::find(head, FRAME)? + FRAME.len();
+    let length = memchr::memmem::find(&head[start..], END)?;
+    Some(String::from_utf8_lossy(&head[start..start + length]).into_owned())
+}
+
+/// `go1.26.8 X:foo` → 26; development versions have none.
+pub(crate) fn minor_release(version: &str) -> Option<u32> {
+    let rest = version.strip_prefix("go1.")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
 fn plausible(version: &str) -> bool {
     version.starts_with("go") || version.starts_with("devel")
 }

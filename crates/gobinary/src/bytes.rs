@@ -46,7 +46,7 @@ pub(crate) fn uvarint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 pub(crate) fn c_string(bytes: &[u8], at: usize, limit: usize) -> Option<&[u8]> {
     let rest = bytes.get(at..)?;
     let rest = &rest[..rest.len().min(limit)];
-    rest.split(|&b| b == 0).next().filter(|s| s.len() < rest.len())
+    memchr::memchr(0, rest).map(|end| &rest[..end])
 }
 
 /// A number of the file as an index; `None` when it cannot be one on this machine.

@@ -7,7 +7,7 @@ use object::{Endian as _, Endianness};
 use crate::Error;
 use crate::bytes::{self, Layout};
 use crate::facts::{BuildIds, Container, Kind, Linkage, Memory, NxStack, Relro};
-use crate::image::{Image, Region, Section};
+use crate::image::{self, Image, Region, Section};
 
 /// A linker writes about ten; what claims a thousand is not an executable.
 const SEGMENTS: usize = 1024;
@@ -37,9 +37,15 @@ pub(crate) fn parse<'a, E: FileHeader<Endian = Endianness>>(
         regions: regions::<E>(endian, headers, data),
         sections: sections(header, endian, data)?,
         relocations: Vec::new(),
+        dynamic: None,
     };
     let dynamic = Dynamic::read::<E>(endian, headers, &image);
     image.relocations = relocations::<E>(header.e_machine(endian), endian, &dynamic, &image);
+    let relro = segment::<E>(endian, headers, elf::PT_GNU_RELRO).map(|h| {
+        let start: u64 = h.p_vaddr(endian).into();
+        start..start.saturating_add(h.p_memsz(endian).into())
+    });
+    image.dynamic = dynamic.present.then(|| image::Dynamic { entries: dynamic.entries.clone(), relro });
     let interpreter = segment::<E>(endian, headers, elf::PT_INTERP)
         .and_then(|h| h.data(endian, data).ok())
         .map(|path| text(path.split(|&b| b == 0).next().unwrap_or_default()));
@@ -102,11 +108,15 @@ fn sections<E: FileHeader<Endian = Endianness>>(
     let described = table.iter().filter(|s| s.sh_type(endian) != elf::SHT_NULL).map(|s| {
         let name = table.section_name(endian, s).unwrap_or_default();
         let compressed = s.compression(endian, data).ok().flatten();
+        let file = s.file_range(endian).unwrap_or((0, 0));
+        let start = bytes::index(file.0).unwrap_or(usize::MAX).min(data.len());
+        let end = start.saturating_add(bytes::index(file.1).unwrap_or(usize::MAX)).min(data.len());
         Section {
             name: text(name),
             address: s.sh_addr(endian).into(),
             // `.bss` and its kin take memory, not file.
-            bytes: s.file_range(endian).map_or(0, |(_, size)| size),
+            bytes: file.1,
+            file: start..end,
             expanded: compressed.map(|(header, _, _)| {
                 use object::read::elf::CompressionHeader as _;
                 header.ch_size(endian).into()

@@ -5,8 +5,8 @@
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Neither ELF nor PE.
-    #[error("not an ELF or PE executable ({found})")]
+    /// Neither ELF nor PE nor Mach-O.
+    #[error("not an ELF, PE or Mach-O executable ({found})")]
     UnknownFormat {
         /// What the first bytes say it is.
         found: &'static str,
@@ -17,7 +17,7 @@ pub enum Error {
     /// The container's own headers are damaged.
     #[error("damaged {format} headers")]
     Container {
-        /// `ELF` or `PE`.
+        /// `ELF`, `PE` or `Mach-O`; in small letters where the file as a whole is meant.
         format: &'static str,
         /// What the container's parser found.
         #[source]
@@ -37,10 +37,31 @@ pub enum Error {
     #[error("no Go function table (pclntab) found")]
     NoFunctionTable,
     /// The function table is of a release whose layout is not read.
-    #[error("the function table is of Go {release}; 1.18 and later are read")]
+    #[error("the function table is of Go {release}; 1.16 and later are read")]
     OldFunctionTable {
         /// The releases that write this table.
         release: &'static str,
+    },
+    /// The module data was not found, or does not say something that was asked.
+    #[error("no module data says where `{what}` is")]
+    ModuleData {
+        /// The field of `runtime.moduledata`.
+        what: &'static str,
+    },
+    /// There is no debug data.
+    #[error("no debug data (DWARF) in the file")]
+    NoDebugData,
+    /// The debug data cannot be read.
+    #[error("damaged debug data: {what}")]
+    DebugData {
+        /// How.
+        what: &'static str,
+    },
+    /// The type data contradicts itself.
+    #[error("damaged type data: {what}")]
+    TypeData {
+        /// How.
+        what: &'static str,
     },
     /// The function table cannot be tied to addresses.
     #[error("no module data refers to the function table, and nothing else says where its code starts")]

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Everything known about one executable.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// `elf` or `pe`.
+    /// `elf`, `pe` or `macho`.
     pub format: &'static str,
     /// As `GOARCH` names it, or `machine N`.
     pub architecture: String,
@@ -185,6 +185,9 @@ pub struct BuildIds {
     pub go: Option<String>,
     /// The GNU linker's, hexadecimal.
     pub gnu: Option<String>,
+    /// `LC_UUID` of a Mach-O, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
 }
 
 /// Whether C code is inside.
@@ -227,6 +230,21 @@ pub struct TableSummary {
     pub text_from: &'static str,
     /// How long it is, where the module data says.
     pub bytes: Option<u64>,
+    /// Its magic is none that a Go toolchain writes: an obfuscator changed it.
+    pub altered: bool,
+    /// The module data, where its layout is known.
+    pub module: Option<ModuleSummary>,
+}
+
+/// The runtime's module data, in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModuleSummary {
+    /// Where it stands, hexadecimal.
+    pub address: String,
+    /// The first release of Go that has this layout.
+    pub layout: &'static str,
+    /// How the layout was chosen: `release` or `content`.
+    pub layout_from: &'static str,
 }
 
 /// Source paths in the function table.

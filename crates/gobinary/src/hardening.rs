@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::buildinfo::minor_release;
 use crate::facts::{GoInfo, Inspection, Kind, NxStack, Relro};
 
 /// The newest release of Go that this version of Custody knows. Go supports a release until two newer ones stand
@@ -56,9 +57,9 @@ pub struct Assessment {
 /// Judges `facts`.
 #[must_use]
 pub fn assess(facts: &Inspection) -> Assessment {
-    let elf = facts.format == "elf";
+    let windows = facts.format == "pe";
     let mut checks = vec![write_execute(facts), position(facts), nx(facts), go_release(facts), relro(facts)];
-    if !elf {
+    if windows {
         checks.extend([high_entropy(facts), authenticode(facts), guard_cf(facts)]);
     }
     checks.extend([paths(facts), module_sums(facts), release_build(facts)]);
@@ -157,13 +158,6 @@ fn go_release(facts: &Inspection) -> Check {
     }
 }
 
-/// `go1.26.8 X:foo` → 26; development versions have none.
-fn minor_release(version: &str) -> Option<u32> {
-    let rest = version.strip_prefix("go1.")?;
-    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
-}
-
 fn relro(facts: &Inspection) -> Check {
     let rule = Rule {
         id: "relro",
@@ -173,7 +167,7 @@ fn relro(facts: &Inspection) -> Check {
     };
     let memory = &facts.memory;
     match memory.relro {
-        None => rule.found(Status::NotApplicable, "PE has no such thing"),
+        None => rule.found(Status::NotApplicable, "this kind of file has no such thing"),
         Some(_) if !memory.relro_needed => {
             rule.found(Status::NotApplicable, "static at a fixed address: the loader relocates nothing")
         }

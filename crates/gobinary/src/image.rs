@@ -25,6 +25,8 @@ pub(crate) struct Section {
     pub(crate) address: u64,
     /// Bytes in the file.
     pub(crate) bytes: u64,
+    /// Where they are; empty for what takes memory and no file.
+    pub(crate) file: Range<usize>,
     /// Bytes after decompression, for a compressed section.
     pub(crate) expanded: Option<u64>,
 }
@@ -38,9 +40,29 @@ pub(crate) struct Image<'a> {
     pub(crate) sections: Vec<Section>,
     /// (place, value) of relative relocations with an explicit addend, sorted by place.
     pub(crate) relocations: Vec<(u64, u64)>,
+    /// What the loader of an ELF reads.
+    pub(crate) dynamic: Option<Dynamic>,
+}
+
+/// The entries of `PT_DYNAMIC`, and what `PT_GNU_RELRO` covers.
+#[derive(Debug)]
+pub(crate) struct Dynamic {
+    pub(crate) entries: Vec<(i64, u64)>,
+    pub(crate) relro: Option<Range<u64>>,
+}
+
+impl Dynamic {
+    pub(crate) fn value(&self, tag: object::elf::DynamicTag) -> Option<u64> {
+        self.entries.iter().find(|e| e.0 == tag.0).map(|e| e.1)
+    }
 }
 
 impl<'a> Image<'a> {
+    /// The file's bytes of a section, compressed as they may be.
+    pub(crate) fn held(&self, section: &Section) -> &'a [u8] {
+        self.data.get(section.file.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|s| s.name == name)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Binary;
-use crate::facts::{Cgo, Inspection, Paths, Purpose, SymbolSection, Symbols, TableSummary};
+use crate::facts::{Cgo, Inspection, ModuleSummary, Paths, Purpose, SymbolSection, Symbols, TableSummary};
 use crate::functions;
 use crate::image::Image;
 use crate::pclntab::Header;
@@ -33,12 +33,18 @@ pub(crate) fn gather(binary: &Binary<'_>) -> Inspection {
         },
         pe: container.pe,
         function_table: table.ok().map(|(header, text)| TableSummary {
-            layout: header.release,
+            layout: header.release.told(),
+            altered: header.altered,
             address: format!("{:#x}", header.address),
             functions: header.functions as u64,
             text: format!("{:#x}", text.start),
             text_from: text.source,
             bytes: text.table_bytes,
+            module: text.module.as_ref().map(|module| ModuleSummary {
+                address: format!("{:#x}", module.address),
+                layout: module.layout,
+                layout_from: module.layout_from,
+            }),
         }),
         function_table_error: table.err().map(ToString::to_string),
         paths: header.map(paths).unwrap_or_default(),

@@ -15,6 +15,28 @@ const MAGIC_1_20: u32 = 0xffff_fff1;
 /// More than any program has; a table that claims more is refused before anything is allocated.
 pub(crate) const FUNCTIONS: usize = 16 << 20;
 
+/// The layouts that are read, each named after its first release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Release {
+    /// Entries are addresses.
+    Go116,
+    /// Entries are offsets from the start of the code.
+    Go118,
+    /// A function says at which line it starts.
+    Go120,
+}
+
+impl Release {
+    /// Releases that write this layout, as people say it.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::Go116 => "1.16-1.17",
+            Self::Go118 => "1.18-1.19",
+            Self::Go120 => "1.20+",
+        }
+    }
+}
+
 /// A validated header, cut into its parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header<'a> {
@@ -22,7 +44,9 @@ pub(crate) struct Header<'a> {
     pub(crate) address: u64,
     pub(crate) layout: Layout,
     /// Releases that write this layout.
-    pub(crate) release: &'static str,
+    pub(crate) release: Release,
+    /// The magic is none that Go has: an obfuscator changed it.
+    pub(crate) altered: bool,
     /// Code addresses advance in steps of this many bytes: 1, 2 or 4.
     pub(crate) quantum: u64,
     /// Number of functions.
@@ -45,11 +69,11 @@ const CANDIDATES: usize = 64;
 
 /// The table by its section, else by its shape: a PE has no section for it. The first candidate that can be tied to
 /// addresses is the table.
-pub(crate) fn find<'a>(image: &Image<'a>) -> Result<(Header<'a>, Text), Error> {
+pub(crate) fn find<'a>(image: &Image<'a>, minor: Option<u32>) -> Result<(Header<'a>, Text), Error> {
     let mut refusal = None;
     for address in named(image).chain(scan(image)).take(CANDIDATES) {
         let tied = parse(image, address).and_then(|header| {
-            moduledata::text(image, &header).map(|t| (header, t)).ok_or(Error::NoTextStart)
+            moduledata::text(image, &header, minor).map(|t| (header, t)).ok_or(Error::NoTextStart)
         });
         match tied {
             Ok(found) => return Ok(found),
@@ -89,27 +113,42 @@ fn release(layout: Layout, bytes: &[u8]) -> Option<u32> {
     matches!(magic, MAGIC_1_2 | MAGIC_1_16 | MAGIC_1_18 | MAGIC_1_20).then_some(magic)
 }
 
+/// A header at `address`. Obfuscators write a magic of their own: where a section names the table, the newest layout
+/// is tried, and the module data has to agree with it.
 fn parse<'a>(image: &Image<'a>, address: u64) -> Result<Header<'a>, Error> {
     let bytes = image.from(address).ok_or(Error::NoFunctionTable)?;
-    let release = match release(image.layout, bytes) {
-        Some(MAGIC_1_20) => "1.20+",
-        Some(MAGIC_1_18) => "1.18-1.19",
-        Some(MAGIC_1_16) => return Err(Error::OldFunctionTable { release: "1.16 or 1.17" }),
+    let (release, altered) = match release(image.layout, bytes) {
+        Some(MAGIC_1_20) => (Release::Go120, false),
+        Some(MAGIC_1_18) => (Release::Go118, false),
+        Some(MAGIC_1_16) => (Release::Go116, false),
         Some(_) => return Err(Error::OldFunctionTable { release: "1.2 to 1.15" }),
-        None => return Err(Error::NoFunctionTable),
+        None => (Release::Go120, true),
     };
-    fields(image.layout, address, bytes, release)
-        .ok_or(Error::FunctionTable { what: "the header's offsets do not fit the table" })
+    let header = fields(image.layout, address, bytes, release, altered);
+    header.ok_or(match altered {
+        true => Error::NoFunctionTable,
+        false => Error::FunctionTable { what: "the header's offsets do not fit the table" },
+    })
 }
 
-fn fields<'a>(image: Layout, address: u64, bytes: &'a [u8], release: &'static str) -> Option<Header<'a>> {
+fn fields<'a>(
+    image: Layout,
+    address: u64,
+    bytes: &'a [u8],
+    release: Release,
+    altered: bool,
+) -> Option<Header<'a>> {
     let pointer = usize::from(*bytes.get(7)?);
     if !matches!(pointer, 4 | 8) {
         return None;
     }
     let layout = Layout { pointer, ..image };
     let word = |number: usize| layout.word(bytes, 8 + number * pointer);
-    let offsets = [word(3)?, word(4)?, word(5)?, word(6)?, word(7)?];
+    let first = if release == Release::Go116 { 2 } else { 3 }; // behind the start of the code, since Go 1.18
+    let mut offsets = [0; 5];
+    for (number, offset) in offsets.iter_mut().enumerate() {
+        *offset = word(first + number)?;
+    }
     let part = |number: usize| {
         let start = bytes::index(offsets[number])?;
         let end = offsets.get(number + 1).map_or(Some(bytes.len()), |&end| bytes::index(end))?;
@@ -117,11 +156,11 @@ fn fields<'a>(image: Layout, address: u64, bytes: &'a [u8], release: &'static st
     };
     let functions = bytes::index(word(0)?).filter(|&n| n > 0 && n <= FUNCTIONS)?;
     let table = part(4)?;
-    table.get(..functions * 8 + 4)?; // pairs of numbers, then the end of the code
-    Some(Header {
+    let header = Header {
         address,
         layout,
         release,
+        altered,
         quantum: u64::from(bytes[6]),
         functions,
         files: bytes::index(word(1)?)?,
@@ -131,5 +170,25 @@ fn fields<'a>(image: Layout, address: u64, bytes: &'a [u8], release: &'static st
         file_names: part(2)?,
         values: part(3)?,
         table,
-    })
+    };
+    table.get(..functions * header.entry_bytes() + header.entry_bytes() / 2)?; // pairs, then the end of the code
+    Some(header)
+}
+
+impl Header<'_> {
+    /// Bytes of one pair of the table of entries.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        if self.release == Release::Go116 { 2 * self.layout.pointer } else { 8 }
+    }
+
+    /// The first or second number of a pair of the table of entries.
+    pub(crate) fn entry(&self, number: usize, second: bool) -> Option<u64> {
+        let at = number.checked_mul(self.entry_bytes())?;
+        let half = self.entry_bytes() / 2;
+        let at = at + if second { half } else { 0 };
+        match half == self.layout.pointer && self.release == Release::Go116 {
+            true => self.layout.word(self.table, at),
+            false => self.layout.u32(self.table, at).map(u64::from),
+        }
+    }
 }

@@ -42,7 +42,7 @@ fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container),
         architecture: architecture(file.machine.get(LE)),
         linkage: linkage(file, flags, libraries(&directories, data, &table)),
         memory: memory(&regions, flags),
-        build_ids: BuildIds { go: go_build_id(data), gnu: None },
+        build_ids: BuildIds { go: go_build_id(data), gnu: None, uuid: None },
         pe: Some(flags),
         symbol_table: symbol_table(file, data),
     };
@@ -52,6 +52,7 @@ fn parse_class<P: ImageNtHeaders>(data: &[u8]) -> Result<(Image<'_>, Container),
         sections: regions.iter().zip(table.iter()).filter_map(|(r, h)| section(r, h, data)).collect(),
         regions,
         relocations: Vec::new(),
+        dynamic: None,
     };
     Ok((image, container))
 }
@@ -116,6 +117,7 @@ fn section(region: &Region, header: &pe::ImageSectionHeader, data: &[u8]) -> Opt
         name: region.name.clone(),
         address: region.address,
         bytes: header.size_of_raw_data.get(LE).into(),
+        file: region.file.clone(),
         expanded: content.strip_prefix(b"ZLIB").and_then(|size| BIG.u64(size, 0)),
     })
 }
@@ -170,10 +172,5 @@ fn symbol_table(file: &pe::ImageFileHeader, data: &[u8]) -> Vec<SymbolSection> {
 /// On PE the Go linker writes the build id near the start of the code, in a frame; cmd/internal/buildid looks for it
 /// within the first 32 KiB of the file.
 fn go_build_id(data: &[u8]) -> Option<String> {
-    const FRAME: &[u8] = b"\xff Go build ID: \"";
-    const END: &[u8] = b"\"\n \xff";
-    let head = &data[..data.len().min(32 << 10)];
-    let start = head.windows(FRAME.len()).position(|w| w == FRAME)? + FRAME.len();
-    let length = head[start..].windows(END.len()).position(|w| w == END)?;
-    Some(String::from_utf8_lossy(&head[start..start + length]).into_owned())
+    crate::buildinfo::build_id(&data[..data.len().min(32 << 10)])
 }

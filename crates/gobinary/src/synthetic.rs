@@ -1,4 +1,7 @@
-//! Small executables made by hand, for what no toolchain at hand writes any more, and as seeds for fuzzing.
+//! Small executables made by hand: for what no toolchain at hand writes any more, as seeds for fuzzing, and around the
+//! parts that fuzzers make.
+
+use crate::layout::Places;
 
 /// Where the only segment is loaded.
 pub(crate) const BASE: u64 = 0x40_0000;
@@ -62,16 +65,43 @@ pub(crate) fn inline_build_info(version: &str, text: &str) -> Vec<u8> {
     blob
 }
 
+/// What stands in the parts of a program that a fuzzer replaces.
+pub(crate) struct Parts<'p> {
+    /// The magic of the function table.
+    pub(crate) magic: u32,
+    /// Value tables.
+    pub(crate) values: &'p [u8],
+    /// Pairs of entries and records, then the records.
+    pub(crate) records: &'p [u8],
+    /// Everything between `types` and `etypes`; two types of our own where absent.
+    pub(crate) types: Option<&'p [u8]>,
+}
+
+/// The file number 0 and the line 7 for 16 bytes; the same with line 9.
+#[cfg(test)]
+const VALUES: [u8; 10] = [0, 2, 16, 0, 16, 16, 0, 20, 16, 0];
+
 /// A function table with two functions, `main.a` in a first part of the code and `main.b` in a second one that stands
 /// elsewhere, and the module data that says so. The code itself is not there.
+#[cfg(test)]
 pub(crate) fn split_program(magic: u32) -> Vec<u8> {
+    let record = |entry: u32, name: u32, lines: u32| [entry, name, 0, 0, 0, 1, lines, 0, 0, 0, 0];
+    let pairs = [0u32, 20, 0x100, 64, 0x200];
+    let numbers = pairs.into_iter().chain(record(0, 1, 4)).chain(record(0x100, 8, 7));
+    let records: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+    program(&Parts { magic, values: &VALUES, records: &records, types: None })
+}
+
+/// The same with other parts.
+pub(crate) fn program(parts: &Parts<'_>) -> Vec<u8> {
     const FIRST: u64 = 0x1000_0000;
     const SECOND: u64 = 0x2000_0000;
     let mut content = Content(inline_build_info("go1.27.3", "path\texample.com/split\n"));
     let table = content.align(32);
-    content.0.extend(magic.to_le_bytes());
+    content.0.extend(parts.magic.to_le_bytes());
     content.0.extend([0, 0, 1, 8]);
-    let offsets = [72u64, 88, 96, 112, 128];
+    let values = parts.values.len().next_multiple_of(16) as u64;
+    let offsets = [72u64, 88, 96, 112, 112 + values];
     content.words(&[[2, 1, 0].as_slice(), &offsets].concat());
     content.0.extend(b"\0main.a\0main.b\0");
     content.align(8);
@@ -79,30 +109,64 @@ pub(crate) fn split_program(magic: u32) -> Vec<u8> {
     content.align(8);
     content.0.extend(b"/src/main.go\0");
     content.align(8);
-    // Value tables: the file number 0 and the line 7 for 16 bytes; the same with line 9.
-    content.0.extend([0, 2, 16, 0, 16, 16, 0, 20, 16, 0]);
-    content.align(8);
-    let record = |entry: u32, name: u32, lines: u32| {
-        [entry, name, 0, 0, 0, 1, lines, 0, 0, 0, 0]
-            .into_iter()
-            .flat_map(u32::to_le_bytes)
-            .collect::<Vec<u8>>()
-    };
-    for pair in [0u32, 20, 0x100, 64, 0x200] {
-        content.0.extend(pair.to_le_bytes());
-    }
-    content.0.extend(record(0, 1, 4));
-    content.0.extend(record(0x100, 8, 7));
+    content.0.extend(parts.values);
+    content.align(16);
+    content.0.extend(parts.records);
     let map = content.align(8);
     content.words(&[0, 0x100, FIRST, 0x100, 0x200, SECOND]);
-    // Module data: the header, five slices, the table of entries, then addresses; then the map of the parts.
-    let mut module = vec![table];
-    for offset in offsets {
-        module.extend([table + offset, 1, 1]);
-    }
-    module.extend([0, 3, 3, 0, FIRST, SECOND + 0x100, FIRST, SECOND + 0x100]);
-    module.resize(41, 0);
-    module.extend([map, 2, 2]);
-    content.words(&module);
+    let types = match parts.types {
+        None => type_data(&mut content),
+        Some(bytes) => {
+            let start = content.align(8);
+            content.0.extend(bytes);
+            start
+        }
+    };
+    let end = content.align(8);
+    content.words(&module_data(table, offsets, (FIRST, SECOND + 0x100), map, (types, end)));
     elf(&content.0)
+}
+
+/// Module data as Go 1.27 lays it out.
+fn module_data(table: u64, parts: [u64; 5], text: (u64, u64), map: u64, types: (u64, u64)) -> Vec<u64> {
+    let places = Places::of(27);
+    let mut words = vec![0; usize::try_from(places.words()).expect("a few dozen")];
+    let mut put = |name: &str, values: &[u64]| {
+        let start = places.place(name).and_then(|place| usize::try_from(place).ok()).expect("a field");
+        words[start..start + values.len()].copy_from_slice(values);
+    };
+    put("pcHeader", &[table]);
+    for (name, offset) in ["funcnametab", "cutab", "filetab", "pctab", "pclntable"].into_iter().zip(parts) {
+        put(name, &[table + offset, 1, 1]);
+    }
+    put("ftab", &[0, 3, 3]);
+    for (name, value) in [("minpc", text.0), ("maxpc", text.1), ("text", text.0), ("etext", text.1)] {
+        put(name, &[value]);
+    }
+    for (name, value) in [("types", types.0), ("etypes", types.1), ("rodata", types.0), ("gofunc", types.0)] {
+        put(name, &[value]);
+    }
+    put("itaboffset", &[types.1 - types.0]);
+    put("epclntab", &[map]);
+    put("textsectmap", &[map, 2, 2]);
+    put("hasmain", &[1]);
+    words
+}
+
+/// Two types, `int` and `main.T` with one field of it; gives where type data starts.
+fn type_data(content: &mut Content) -> u64 {
+    let start = content.align(8);
+    content.words(&[0]);
+    content.0.extend(b"\x00\x03int\x01\x06main.T\x01\x01N"); // at 8, 13, 21
+    let integer = content.align(8);
+    let common = |kind: u64, name: u64, hash: u64| {
+        let flags = hash | 4 << 32 | 8 << 40 | 8 << 48 | kind << 56; // named; aligned to 8 twice
+        [8, 0, flags, 0, 0, name]
+    };
+    content.words(&common(2, 8, 1));
+    let fields = integer + 2 * 48 + 32;
+    content.words(&common(25, 13, 2));
+    content.words(&[0, fields, 1, 1]);
+    content.words(&[start + 21, integer, 0]);
+    start
 }

@@ -59,14 +59,26 @@ fn code_in_several_parts_is_placed_by_the_map() {
 }
 
 #[test]
+fn types_are_read_without_symbols() {
+    let file = split_program(NEWEST);
+    let binary = Binary::parse(&file).unwrap();
+    assert_eq!(binary.module_data().unwrap().layout, "1.27");
+    let types = binary.types().unwrap();
+    let told = types.all().iter().map(|t| (t.name.as_str(), t.size, t.hash, t.fields.len()));
+    assert_eq!(told.collect::<Vec<_>>(), [("int", 8, 1, 0), ("main.T", 8, 2, 1)]);
+    let field = &types.named("main.T").unwrap().fields[0];
+    assert_eq!((field.name.as_str(), field.offset, field.descriptor), ("N", 0, types.all()[0].address));
+    assert!(types.itabs().is_empty());
+}
+
+#[test]
 fn tables_of_old_releases_are_refused_by_name() {
-    for (magic, told) in [(0xffff_fffa_u32, "1.16 or 1.17"), (0xffff_fffb, "1.2 to 1.15")] {
-        let file = split_program(magic);
-        let binary = Binary::parse(&file).unwrap();
-        assert!(matches!(binary.functions(), Err(Error::OldFunctionTable { release }) if release == told));
-        let facts = binary.inspect();
-        assert!(facts.function_table_error.unwrap().contains(told) && facts.go.is_some());
-    }
+    let file = split_program(0xffff_fffb);
+    let binary = Binary::parse(&file).unwrap();
+    let told = "1.2 to 1.15";
+    assert!(matches!(binary.functions(), Err(Error::OldFunctionTable { release }) if release == told));
+    let facts = binary.inspect();
+    assert!(facts.function_table_error.unwrap().contains(told) && facts.go.is_some());
 }
 
 #[test]
@@ -84,8 +96,7 @@ fn every_damaged_word_of_a_table_is_an_error_or_harmless() {
 /// The seeds in `fuzz/corpus` are what the builders make; `CUSTODY_BLESS=1` writes them.
 #[test]
 fn seeds_are_current_and_keep_the_promise() {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/gobinary_inspect");
-    let seeds = [
+    let inspect: Seeds<'_> = &[
         (
             "build-info",
             elf(&inline_build_info("go1.27.3", "path\tcommand-line-arguments\nbuild\tGOOS=linux\n")),
@@ -94,14 +105,34 @@ fn seeds_are_current_and_keep_the_promise() {
         ("split-1.18", split_program(0xffff_fff0)),
         ("pe-header", b"MZ".iter().copied().chain([0; 58]).chain(*b"\x40\0\0\0PE\0\0\x64\x86").collect()),
     ];
+    let whole = split_program(NEWEST);
+    let find = |needle: &[u8]| memchr::memmem::find(&whole, needle).unwrap();
+    let values = find(&[0, 2, 16, 0, 16, 16, 0, 20]);
+    let types = find(b"\x00\x03int\x01\x06main.T") - 8;
+    let table: Seeds<'_> = &[("two-functions", whole[values..values + 136].to_vec())];
+    let data: Seeds<'_> = &[("two-types", whole[types..types + 200].to_vec())];
+    let container: Seeds<'_> = &[
+        ("elf-64", elf(&[])[7..].to_vec()),
+        ("macho-64", [&[7, 0, 0, 1, 3, 0, 0, 0, 2, 0, 0, 0][..], &[0; 16]].concat()),
+    ];
+    replayed("gobinary_inspect", inspect, crate::fuzzing::inspect);
+    replayed("gobinary_table", table, crate::fuzzing::table);
+    replayed("gobinary_types", data, crate::fuzzing::types);
+    replayed("gobinary_container", container, crate::fuzzing::container);
+}
+
+type Seeds<'s> = &'s [(&'s str, Vec<u8>)];
+
+fn replayed(target: &str, seeds: Seeds<'_>, oracle: fn(&[u8])) {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     if std::env::var_os("CUSTODY_BLESS").is_some() {
         std::fs::create_dir_all(&dir).unwrap();
         seeds.iter().for_each(|(name, bytes)| std::fs::write(dir.join(name), bytes).unwrap());
     }
-    for (name, bytes) in &seeds {
-        assert_eq!(&std::fs::read(dir.join(name)).unwrap(), bytes, "{name}");
+    for (name, bytes) in seeds {
+        assert_eq!(&std::fs::read(dir.join(name)).unwrap(), bytes, "{target}/{name}");
     }
     for found in std::fs::read_dir(&dir).unwrap() {
-        crate::fuzzing::inspect(&std::fs::read(found.unwrap().path()).unwrap());
+        oracle(&std::fs::read(found.unwrap().path()).unwrap());
     }
 }

@@ -65,6 +65,10 @@ fn symbol_name(name: &str) -> String {
 
 /// Whether `symbol` is the function `name`. Until Go 1.20 the linker shortened what stands in brackets.
 fn is_named(symbol: &str, name: &str) -> bool {
+    // Mach-O has the underscore of C before every symbol.
+    if symbol.strip_prefix('_').is_some_and(|bare| is_named(bare, name)) {
+        return true;
+    }
     let (symbol, name) = (symbol_name(runtime_name(symbol)), symbol_name(name));
     let shortened = || {
         let (before, rest) = symbol.split_once('[')?;
@@ -84,14 +88,14 @@ fn agrees_with_go(go: &Go, program: &Program, variant: Variant) {
     let rows = functions(&binary);
     assert!(rows.len() > 1000, "{told}: only {} functions", rows.len());
     let symbols = symbols(go, &binary);
-    let windows = variant.environment.iter().any(|e| e.1 == "windows");
+    let sizeless = variant.environment.iter().any(|e| matches!(e.1, "windows" | "darwin"));
     for (entry, size, name, ..) in &rows {
         let here = symbols.get(entry).map(Vec::as_slice).unwrap_or_default();
         let same = here.iter().find(|s| is_named(&s.0, name));
         assert!(same.is_some(), "{told}: {entry:#x} is {name}, nm says {here:?}");
         let same = same.unwrap();
-        // COFF symbols have no size: nm gives the distance to the next one there.
-        let fits = if windows { *size <= same.1 && *size > 0 } else { *size == same.1 };
+        // Symbols of COFF and Mach-O have no size: nm gives the distance to the next one there.
+        let fits = if sizeless { *size <= same.1 && *size > 0 } else { *size == same.1 };
         assert!(fits || is_marker(name), "{told}: {name} has size {size}, nm says {}", same.1);
     }
     complete(&told, &rows, &symbols, variant);
@@ -114,8 +118,8 @@ fn complete(told: &str, rows: &[Row], symbols: &BTreeMap<u64, Vec<(String, u64)>
     let entries: BTreeSet<u64> = rows.iter().map(|r| r.0).collect();
     let missing =
         symbols.iter().filter(|(address, _)| !entries.contains(address)).flat_map(|(_, names)| names);
-    let missing: Vec<_> =
-        missing.filter(|s| s.0 != "runtime.etext" && !(variant.cgo && is_c(&s.0))).collect();
+    let end = |name: &str| matches!(name, "runtime.etext" | "_runtime.etext");
+    let missing: Vec<_> = missing.filter(|s| !(end(&s.0) || variant.cgo && is_c(&s.0))).collect();
     assert!(missing.is_empty(), "{told}: not in the table: {missing:?}");
 }
 
@@ -131,7 +135,9 @@ fn they_are_those_of_nm_and_addr2line() {
     let gcc = has_gcc(test);
     let program = Program::new();
     for go in Go::all(test) {
-        for variant in [support::PLAIN, support::PIE, support::WINDOWS, support::CGO, support::CGO_PIE] {
+        for variant in
+            [support::PLAIN, support::PIE, support::WINDOWS, support::DARWIN, support::CGO, support::CGO_PIE]
+        {
             if gcc || !variant.cgo {
                 agrees_with_go(&go, &program, variant);
             }
@@ -148,6 +154,7 @@ fn stripping_hides_none_of_them() {
         (support::PLAIN, support::STRIPPED),
         (support::PIE, support::STRIPPED_PIE),
         (support::WINDOWS, support::STRIPPED_WINDOWS),
+        (support::DARWIN, support::STRIPPED_DARWIN),
         (support::CGO_PIE, support::STRIPPED_CGO_PIE),
     ];
     for go in Go::all(test) {

@@ -16,7 +16,8 @@ fn originals() -> &'static [Vec<u8>] {
     BUILT.get_or_init(|| {
         let Some(go) = Go::any("hostile bytes made from real programs") else { return Vec::new() };
         let program = Program::new();
-        let variants = [support::STRIPPED, support::STRIPPED_PIE, support::STRIPPED_WINDOWS];
+        let variants =
+            [support::STRIPPED, support::STRIPPED_PIE, support::STRIPPED_WINDOWS, support::STRIPPED_DARWIN];
         variants.map(|v| std::fs::read(program.build(&go, v)).unwrap()).into()
     })
 }
@@ -71,7 +72,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn damaged_programs_give_errors(which in 0..3usize, damages in prop::collection::vec(damage(), 1..6)) {
+    fn damaged_programs_give_errors(which in 0..4usize, damages in prop::collection::vec(damage(), 1..6)) {
         let Some(original) = originals().get(which) else { return Ok(()) };
         let places = places(original);
         let mut bytes = original.clone();
@@ -87,14 +88,15 @@ proptest! {
     }
 
     #[test]
-    fn cut_programs_give_errors(which in 0..3usize, keep in any::<usize>()) {
+    fn cut_programs_give_errors(which in 0..4usize, keep in any::<usize>()) {
         let Some(original) = originals().get(which) else { return Ok(()) };
         survives(&original[..keep % original.len()]);
     }
 
     #[test]
-    fn noise_gives_errors(head in 0..4usize, noise in prop::collection::vec(any::<u8>(), 0..4096)) {
-        let head: &[u8] = [&b"\x7fELF\x02\x01\x01"[..], b"\x7fELF\x01\x02\x01", b"MZ", b""][head];
+    fn noise_gives_errors(head in 0..5usize, noise in prop::collection::vec(any::<u8>(), 0..4096)) {
+        let heads = [&b"\x7fELF\x02\x01\x01"[..], b"\x7fELF\x01\x02\x01", b"MZ", b"\xcf\xfa\xed\xfe", b""];
+        let head: &[u8] = heads[head];
         survives(&[head, &noise].concat());
     }
 }
@@ -121,9 +123,9 @@ fn shared_tables_are_walked_once() {
 #[test]
 fn other_files_are_named_for_what_they_are() {
     let refusal = |bytes: &[u8]| Binary::parse(bytes).unwrap_err().to_string();
-    assert_eq!(refusal(b""), "not an ELF or PE executable (an empty file)");
-    assert_eq!(refusal(b"#!/bin/sh\n"), "not an ELF or PE executable (a script)");
-    assert_eq!(refusal(&[0xcf, 0xfa, 0xed, 0xfe, 7]), "not an ELF or PE executable (Mach-O)");
+    assert_eq!(refusal(b""), "not an ELF, PE or Mach-O executable (an empty file)");
+    assert_eq!(refusal(b"#!/bin/sh\n"), "not an ELF, PE or Mach-O executable (a script)");
+    assert_eq!(refusal(&[0xcf, 0xfa, 0xed, 0xfe, 7]), "damaged Mach-O headers");
     assert_eq!(refusal(b"\x7fELF\x02\x01\x01"), "damaged ELF headers");
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     assert!(matches!(Binary::parse(&own), Err(Error::NotGo)), "a Rust program is no Go program");

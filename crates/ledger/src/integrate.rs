@@ -127,13 +127,13 @@ impl Integrator {
         )
     }
 
-    /// The same checkpoint by the log's own key: published anew when another key had signed it.
+    /// The same checkpoint by the log's own keys: published anew when another had signed it, or one of them had not.
     pub(crate) fn sign_again(
         &self,
         found: &SignedCheckpoint,
         own: &NoteVerifier,
     ) -> Result<SignedCheckpoint, LedgerError> {
-        if own.open(&found.note).is_ok() {
+        if own.open(&found.note).is_ok() && self.signer.has_signed(&found.note) {
             return Ok(found.clone());
         }
         let again = self.sign()?;

@@ -35,7 +35,10 @@ pub struct SegmentFacts {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Protection {
     /// Nobody changes or removes it before the attribute is taken away.
-    Immutable,
+    Immutable {
+        /// Whether it was not so before.
+        newly: bool,
+    },
     /// It is as it was; why.
     Refused {
         /// The operating system's answer: no privilege (CAP_LINUX_IMMUTABLE), or a file system without the attribute.
@@ -143,7 +146,7 @@ impl Log {
     pub fn protect(&self, first: u64) -> Result<Protection, LedgerError> {
         let path = self.closed(first)?.path();
         Ok(match self.storage.protect(&path, true) {
-            Ok(()) => Protection::Immutable,
+            Ok(newly) => Protection::Immutable { newly },
             Err(error) => Protection::Refused { why: error.to_string() },
         })
     }
@@ -158,7 +161,7 @@ impl Log {
     fn remove(&self, path: &str) -> Result<(), LedgerError> {
         let removed = match self.storage.remove(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.storage.protect(path, false).and_then(|()| self.storage.remove(path))
+                self.storage.protect(path, false).and_then(|_| self.storage.remove(path))
             }
             removed => removed,
         };

@@ -22,6 +22,7 @@ mod options;
 mod read;
 mod reader;
 mod recover;
+mod reserve;
 mod segment;
 mod shared;
 mod storage;

@@ -46,7 +46,9 @@ impl Log {
     /// [`LedgerError::Owned`] when someone else has the home; what recovery finds wrong with the files.
     pub fn open(home: &Path, options: Options) -> Result<(Self, Recovery), LedgerError> {
         let lock = take_lock(home)?;
-        Self::start(Arc::new(Disk::new(home)), options, Some(lock))
+        let opened = Self::start(Arc::new(Disk::new(home)), options, Some(lock))?;
+        crate::reserve::make(home);
+        Ok(opened)
     }
 
     pub(crate) fn start(

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use signing::note::NoteVerifier;
+use tlog::{ConsistencyProof, InclusionProof, Sha256, Sm3};
 
 use crate::checkpoint::{PATH, SignedCheckpoint};
 use crate::error::{IoContext as _, LedgerError};
 use crate::export::export;
-use crate::read::{damaged, read_resource};
+use crate::read::{StoredTree, damaged, read_resource};
 use crate::recover::segments::names;
 use crate::segment::map::{Map, Segment, Stage, load_closed};
 use crate::segment::scan::{Fault, scan};
@@ -108,6 +109,35 @@ impl Reader {
             return Ok(Some(self.checkpoint.note.clone().into_bytes()));
         }
         read_resource(&self.storage, &self.map, path, self.checkpoint.size())
+    }
+
+    /// The `.tlog-proof` of an entry, under the checkpoint that was found.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`] when the checkpoint does not cover it, or a tile that cannot be read.
+    pub fn prove(&self, index: u64) -> Result<InclusionProof, LedgerError> {
+        let size = self.checkpoint.size();
+        let mut tree = StoredTree::<Sha256>::new(&self.storage, size);
+        let path = tlog::inclusion_path::<Sha256, _>(&mut tree, index, size)?;
+        Ok(InclusionProof { extra: None, index, path, note: self.checkpoint.note.clone() })
+    }
+
+    /// That the checkpoint that was found extends the log as it was at `old` leaves, in both trees.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`] when `old` is larger.
+    pub fn prove_consistency(&self, old: u64) -> Result<ConsistencyProof, LedgerError> {
+        let new = self.checkpoint.size();
+        let mut tree = StoredTree::<Sha256>::new(&self.storage, new);
+        let path = tlog::consistency_path::<Sha256, _>(&mut tree, old, new)?;
+        let sm3_path = match self.checkpoint.sm3_root() {
+            Some(_) => {
+                let mut tree = StoredTree::<Sm3>::new(&self.storage, new);
+                tlog::consistency_path::<Sm3, _>(&mut tree, old, new)?
+            }
+            None => Vec::new(),
+        };
+        Ok(ConsistencyProof { old, new, path, sm3_path, note: self.checkpoint.note.clone() })
     }
 
     /// Writes the log in the layout of c2sp.org/tlog-tiles into an empty or new folder: one file for each tile and

@@ -68,7 +68,13 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, options: Options) -> Result<Rec
     };
     let loaded = segments::load(&*storage, &map, size, minimum, &mut integrator.trees)?;
     let replayed = integrator.trees.size() - size;
-    let published = if replayed == 0 { integrator.sign_again(&found, &own)? } else { integrator.extend()? };
+    let mut publish =
+        || if replayed == 0 { integrator.sign_again(&found, &own) } else { integrator.extend() };
+    let published = match publish() {
+        // What an attempt wrote of the hashes is written again.
+        Err(LedgerError::Full { .. }) if crate::reserve::free(&*storage) => publish()?,
+        published => published?,
+    };
     integrator.close_segments()?;
     let _ = storage.remove(NEXT); // left by an owner that died; written anew each time
     let recovery = Recovery { created, checkpoint_size: size, replayed, torn: loaded.torn, migrated };

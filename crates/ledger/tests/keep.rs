@@ -169,7 +169,10 @@ fn a_protected_segment_says_so_and_is_pruned_all_the_same() {
     let log = rolled(home.path());
     let path = home.path().join(&log.segments().unwrap()[0].path);
     match log.protect(0).unwrap() {
-        Protection::Immutable => assert!(std::fs::OpenOptions::new().write(true).open(&path).is_err()),
+        Protection::Immutable { newly } => {
+            assert!(newly && log.protect(0).unwrap() == Protection::Immutable { newly: false });
+            assert!(std::fs::OpenOptions::new().write(true).open(&path).is_err());
+        }
         Protection::Refused { why } => eprintln!("SKIPPED: files cannot be made immutable here: {why}"),
     }
     assert_eq!(log.prune(1000).unwrap(), 1000);

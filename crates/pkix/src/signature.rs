@@ -96,11 +96,15 @@ impl PublicKey {
         }
     }
 
-    /// Bits of the modulus of an RSA key.
-    fn rsa_bits(&self) -> Option<usize> {
+    /// Bits of the modulus of an RSA key; none for any other kind.
+    #[must_use]
+    pub fn rsa_bits(&self) -> Option<u32> {
+        if self.algorithm.oid != oid::RSA_ENCRYPTION {
+            return None;
+        }
         let modulus = Reader::new(&self.key).sequence().ok()?.integer().ok()?;
         let digits = modulus.strip_prefix(&[0]).unwrap_or(modulus);
-        Some(digits.len() * 8 - digits.first()?.leading_zeros() as usize)
+        u32::try_from(digits.len() * 8).ok()?.checked_sub(digits.first()?.leading_zeros())
     }
 
     fn curve(&self) -> Option<Oid> {

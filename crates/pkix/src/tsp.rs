@@ -25,7 +25,13 @@ impl Request {
     /// A request for a token over `message`. `nonce` binds the answer to this request; the caller draws it.
     #[must_use]
     pub fn new(digest: Digest, message: &[u8], nonce: [u8; 8]) -> Self {
-        Self { digest, imprint: digest.of(message), nonce: nonce.to_vec() }
+        Self::of_imprint(digest, digest.of(message), nonce)
+    }
+
+    /// A request for a token over what has this digest: for messages that are read as a stream.
+    #[must_use]
+    pub fn of_imprint(digest: Digest, imprint: Vec<u8>, nonce: [u8; 8]) -> Self {
+        Self { digest, imprint, nonce: nonce.to_vec() }
     }
 
     /// `TimeStampReq` (§2.4.1), asking for the authority's certificate.
@@ -46,12 +52,7 @@ impl Request {
     /// # Errors
     /// [`PkixError::Declined`] with the authority's words; [`PkixError::Mismatch`] for an answer to something else.
     pub fn token<'a>(&self, response: &'a [u8]) -> Result<&'a [u8], PkixError> {
-        if response.len() > MAX_RESPONSE {
-            return Err(bad("it is larger than 256 KiB"));
-        }
-        let mut outer = Value::parse(response).map_err(|e| e.of("timestamp response"))?.reader();
-        granted(outer.sequence().map_err(|e| e.of("timestamp response"))?)?;
-        let token = outer.any().map_err(|_| bad("there is no token in it"))?.raw;
+        let token = unmatched_token(response)?;
         let read = Token::read(token)?;
         let info = read.info()?;
         if info.digest != self.digest || info.imprint != self.imprint {
@@ -64,6 +65,20 @@ impl Request {
         read.signature()?;
         Ok(token)
     }
+}
+
+/// The token of a `TimeStampResp` that was granted to somebody: whether it is over the right bytes, [`Token::verify`]
+/// says.
+///
+/// # Errors
+/// [`PkixError::Declined`] with the authority's words; when it is no response.
+pub fn unmatched_token(response: &[u8]) -> Result<&[u8], PkixError> {
+    if response.len() > MAX_RESPONSE {
+        return Err(bad("it is larger than 256 KiB"));
+    }
+    let mut outer = Value::parse(response).map_err(|e| e.of("timestamp response"))?.reader();
+    granted(outer.sequence().map_err(|e| e.of("timestamp response"))?)?;
+    Ok(outer.any().map_err(|_| bad("there is no token in it"))?.raw)
 }
 
 /// `PKIStatusInfo` (§2.4.2): 0 granted, 1 granted with modifications.
@@ -187,8 +202,23 @@ impl<'a> Token<'a> {
         anchors: &[Certificate],
         others: &[Certificate],
     ) -> Result<Dated, TokenFault> {
+        self.verify_imprint(|digest| Some(digest.of(message)), anchors, others)
+    }
+
+    /// As [`Token::verify`] for what has the digest that `imprint` gives, where it knows one under that algorithm.
+    ///
+    /// # Errors
+    /// As [`Token::verify`].
+    pub fn verify_imprint(
+        &self,
+        imprint: impl FnOnce(Digest) -> Option<Vec<u8>>,
+        anchors: &[Certificate],
+        others: &[Certificate],
+    ) -> Result<Dated, TokenFault> {
         let info = self.info()?;
-        if info.digest.of(message) != info.imprint {
+        let own = imprint(info.digest)
+            .ok_or(PkixError::Unsupported { what: "digest of this timestamp", oid: info.digest.oid() })?;
+        if own != info.imprint {
             return Err(mismatch("it is over other bytes").into());
         }
         if info.digest.is_weak() {

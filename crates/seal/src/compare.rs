@@ -31,6 +31,29 @@ pub struct Observation {
     pub broken: Option<String>,
 }
 
+impl Observation {
+    /// What somebody who reads exactly what `seal` seals observes.
+    #[must_use]
+    pub fn of(seal: &Seal) -> Self {
+        let (kind, container) = match seal.subject() {
+            Subject::Directory => (ObservedKind::Directory, None),
+            Subject::File => (ObservedKind::File, None),
+            Subject::Archive { container, .. } => {
+                (ObservedKind::Archive(container.format), Some(container.clone()))
+            }
+        };
+        Self {
+            kind,
+            digest: seal.digest(),
+            entries: seal.tree().entries().to_vec(),
+            container,
+            places: Vec::new(),
+            faults: Vec::new(),
+            broken: None,
+        }
+    }
+}
+
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ObservedKind {
@@ -165,6 +188,16 @@ impl Comparison {
     /// Of what cannot be compared otherwise (a file with the seal of a directory) only [`Comparison::instead`] is said.
     #[must_use]
     pub fn of(seal: &Seal, found: &Observation) -> Self {
+        let mut out = Self::of_entries(seal, found);
+        if out.instead.is_none() {
+            out.compare_container(seal, found);
+        }
+        out
+    }
+
+    /// Compares the entries alone: the bytes around them in an archive are not looked at.
+    #[must_use]
+    pub fn of_entries(seal: &Seal, found: &Observation) -> Self {
         let entries = match aligned(seal, found) {
             Ok(entries) => entries,
             Err(instead) => return Self { instead: Some(instead), ..Self::default() },
@@ -172,7 +205,6 @@ impl Comparison {
         let mut out = Self { broken: found.broken.clone(), ..Self::default() };
         out.compare_entries(seal, &entries, found);
         out.find_renames(seal, &entries);
-        out.compare_container(seal, found);
         out
     }
 

@@ -35,6 +35,9 @@ pub enum Format {
     /// tar in Zstandard, RFC 8878.
     #[serde(rename = "tar.zst")]
     TarZst,
+    /// 7z, 7zFormat.txt of the LZMA SDK.
+    #[serde(rename = "7z")]
+    SevenZip,
 }
 
 impl std::fmt::Display for Format {
@@ -45,6 +48,7 @@ impl std::fmt::Display for Format {
             Self::TarGz => "tar.gz",
             Self::TarXz => "tar.xz",
             Self::TarZst => "tar.zst",
+            Self::SevenZip => "7z",
         })
     }
 }

@@ -54,6 +54,21 @@ pub enum SealError {
         /// `sha256` or `sm3`.
         algorithm: &'static str,
     },
+    /// The path of a proof does not lead to the root.
+    #[error("the entry is not in the {algorithm} tree that was signed")]
+    NotIncluded {
+        /// `sha256` or `sm3`.
+        algorithm: &'static str,
+    },
+    /// The seal lists no such entry.
+    #[error("the seal has no entry `{path}`")]
+    NoEntry {
+        /// What was asked for, escaped.
+        path: String,
+    },
+    /// The seal was made before there were heads, and nobody signs one now.
+    #[error("the seal has no signed head to prove an entry under")]
+    NoHead,
     /// More than the format allows.
     #[error("the seal has more than {limit} {what}")]
     Limit {

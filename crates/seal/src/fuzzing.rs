@@ -1,6 +1,6 @@
 //! Oracles over outside bytes, shared by the fuzz targets and the tests that replay their corpora.
 
-use crate::{Comparison, Exclude, Observation, ObservedKind, Seal, Subject};
+use crate::{Comparison, EntryProof, Exclude, Observation, Seal};
 
 /// A statement that is read is written again to one that reads the same, and holds against itself; an envelope
 /// that nobody trusted signed is never opened.
@@ -12,9 +12,22 @@ pub fn statement(data: &[u8]) {
     let Ok(seal) = Seal::from_statement(data) else { return };
     let again = seal.to_statement().expect("what was read is within the limits");
     assert_eq!(Seal::from_statement(&again).expect("what was written is read"), seal);
-    let found = observed(&seal);
+    let found = Observation::of(&seal);
     let comparison = Comparison::of(&seal, &found);
     assert!(comparison.holds(), "a seal does not hold against itself: {comparison:?}");
+}
+
+/// A proof that is read is written again to one that reads the same, and nobody's signature never holds.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn proof(data: &[u8]) {
+    let Ok(proof) = EntryProof::parse(data) else { return };
+    assert!(proof.verify(&[]).is_err(), "a proof held without a trusted signature");
+    let again = proof.to_json().expect("what was read is within the limits");
+    if again.len() <= crate::MAX_PROOF {
+        assert_eq!(EntryProof::parse(&again).expect("what was written is read"), proof);
+    }
 }
 
 /// A pattern, a zero byte and a path: the matcher says what the plain definition says.
@@ -54,24 +67,5 @@ fn one_and_the_rest(pattern: &str, text: &str) -> bool {
             plainly_matches(wanted.as_str(), given.as_str())
         }
         _ => false,
-    }
-}
-
-fn observed(seal: &Seal) -> Observation {
-    let (kind, container) = match seal.subject() {
-        Subject::Directory => (ObservedKind::Directory, None),
-        Subject::File => (ObservedKind::File, None),
-        Subject::Archive { container, .. } => {
-            (ObservedKind::Archive(container.format), Some(container.clone()))
-        }
-    };
-    Observation {
-        kind,
-        digest: seal.digest(),
-        entries: seal.tree().entries().to_vec(),
-        container,
-        places: Vec::new(),
-        faults: Vec::new(),
-        broken: None,
     }
 }

@@ -27,8 +27,11 @@ mod container;
 mod entry;
 mod error;
 mod exclude;
+mod file;
+mod head;
 mod path;
 mod program;
+mod proof;
 mod statement;
 mod tree;
 
@@ -42,10 +45,12 @@ pub use container::{Container, Format, block_size_for};
 pub use entry::{Entry, EntryKind, LINK_MODE, MAX_MODE};
 pub use error::SealError;
 pub use exclude::Exclude;
+pub use head::{HEAD_TYPE, Head, MAX_HEAD};
 pub use path::{EntryPath, MAX_DEPTH, MAX_PATH, PathError, escape};
 pub use program::{Program, bound_tree};
+pub use proof::{EntryProof, MAX_PROOF, PROOF_FORMAT, Proved};
 pub use statement::{
     MAX_ENVELOPE, MAX_SIGNATURES, MAX_STATEMENT, Opened, PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, Seal,
-    Subject,
+    SignedSeal, Subject,
 };
 pub use tree::{ALGORITHM, MAX_ENTRIES, Tree, leaf_input};

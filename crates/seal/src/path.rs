@@ -1,5 +1,7 @@
 //! Entry paths: UTF-8, `/` between components, relative, and one spelling for each path.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// Longest path in bytes: `PATH_MAX` of Linux, which counts the final NUL that a seal does not carry.
@@ -7,10 +9,10 @@ pub const MAX_PATH: usize = 4096;
 /// Most components of a path. Real trees stay below 40; the bound keeps walkers from holding too many descriptors.
 pub const MAX_DEPTH: usize = 256;
 
-/// A path inside an artefact. There is no way to hold one that breaks the rules of `docs/formats/seal.md`.
+/// A path inside an artefact; copies share the text. There is no way to hold one that breaks the rules of `docs/formats/seal.md`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct EntryPath(Box<str>);
+pub struct EntryPath(Arc<str>);
 
 /// Why a text is not an entry path.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -118,7 +120,7 @@ impl TryFrom<String> for EntryPath {
 
 impl From<EntryPath> for String {
     fn from(path: EntryPath) -> Self {
-        path.0.into()
+        path.0.as_ref().to_owned()
     }
 }
 

@@ -5,13 +5,15 @@
 
 use gm::DualDigest;
 use serde::{Deserialize, Serialize};
-use signing::dsse::Envelope;
+use signing::dsse::{Envelope, Signed};
 use signing::{Signer, Verifier};
 
 use crate::container::Container;
 use crate::entry::{Entry, EntryKind, digest_text};
 use crate::error::SealError;
 use crate::exclude::Exclude;
+use crate::file::SealFile;
+use crate::head::Head;
 use crate::path::escape;
 use crate::program::{self, Program};
 use crate::tree::{ALGORITHM, Tree};
@@ -40,6 +42,7 @@ pub struct Seal {
     name: String,
     subject: Subject,
     exclude: Exclude,
+    nested: bool,
     tree: Tree,
     programs: Vec<Program>,
 }
@@ -88,7 +91,7 @@ impl Seal {
     /// When subject and tree contradict each other.
     pub fn new(name: &str, subject: Subject, tree: Tree) -> Result<Self, SealError> {
         let (name, exclude, programs) = (name.to_owned(), Exclude::default(), Vec::new());
-        let seal = Self { name, subject, exclude, tree, programs };
+        let seal = Self { name, subject, exclude, nested: false, tree, programs };
         seal.check()?;
         Ok(seal)
     }
@@ -99,6 +102,16 @@ impl Seal {
     /// When an entry is among what the patterns leave out, or the subject is no directory.
     pub fn excluding(mut self, exclude: Exclude) -> Result<Self, SealError> {
         self.exclude = exclude;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Notes that archives inside were looked into: what they hold is listed as `ARCHIVE!/PATH`.
+    ///
+    /// # Errors
+    /// When the subject is a single file.
+    pub fn nesting(mut self) -> Result<Self, SealError> {
+        self.nested = true;
         self.check()?;
         Ok(self)
     }
@@ -131,6 +144,12 @@ impl Seal {
         &self.exclude
     }
 
+    /// Whether archives inside were looked into.
+    #[must_use]
+    pub fn nested(&self) -> bool {
+        self.nested
+    }
+
     /// What Authenticode signs of the Windows programs among the entries, where the sealer noted it.
     #[must_use]
     pub fn programs(&self) -> &[Program] {
@@ -160,6 +179,7 @@ impl Seal {
             Subject::Directory => self.check_exclude(),
             _ if !self.exclude.is_empty() => Err(SealError::Malformed("only a directory leaves paths out")),
             Subject::Archive { container, .. } => container.check(),
+            Subject::File if self.nested => Err(SealError::Malformed("a single file has nothing inside")),
             Subject::File => match self.tree.entries() {
                 [entry] if entry.kind == EntryKind::File => Ok(()),
                 _ => Err(SealError::Malformed("the seal of a file has one entry, which is a file")),
@@ -200,9 +220,23 @@ impl Seal {
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(&self, signers: &[&dyn Signer]) -> Result<Vec<u8>, SealError> {
-        let envelope =
-            Envelope::sign(PAYLOAD_TYPE, &self.to_statement()?, signers).map_err(SealError::Signature)?;
-        to_bytes(&envelope)
+        let signed = self.signed(signers)?;
+        let mut bytes = Vec::new();
+        signed.write_to(&mut bytes).map_err(|e| SealError::Json(serde_json::Error::io(e)))?;
+        Ok(bytes)
+    }
+
+    /// The same, signed and still to be written: of a seal of many entries, the text is kept once.
+    ///
+    /// # Errors
+    /// As [`Seal::sign`].
+    pub fn signed(&self, signers: &[&dyn Signer]) -> Result<SignedSeal, SealError> {
+        let wire = Wire::of(self);
+        let write = |out: &mut Vec<u8>| Ok(serde_json::to_writer(out, &wire)?);
+        let signed = Signed::new(PAYLOAD_TYPE, write, signers).map_err(SealError::Signature)?;
+        check_size(signed.payload().len(), MAX_STATEMENT)?;
+        let head = Head::of(self, signed.payload()).sign(signers)?;
+        Ok(SignedSeal { signed, head })
     }
 
     /// Reads an envelope that one of `trusted` must have signed. An unknown version is reported before the
@@ -212,7 +246,7 @@ impl Seal {
     /// [`SealError::Signature`] when nobody in `trusted` signed or a trusted signature does not verify; the other
     /// variants when the seal is malformed.
     pub fn open(bytes: &[u8], trusted: &[&dyn Verifier]) -> Result<Opened, SealError> {
-        let envelope = read_envelope(bytes)?;
+        let envelope = SealFile::read(bytes)?.envelope;
         check_versions(&envelope.unchecked_payload().map_err(SealError::Signature)?)?;
         let (payload, signers) = envelope.verify(trusted).map_err(SealError::Signature)?;
         drop(envelope);
@@ -230,12 +264,23 @@ impl Seal {
         signers: &[&dyn Signer],
     ) -> Result<(Vec<u8>, Opened), SealError> {
         let opened = Self::open(bytes, trusted)?;
-        let mut envelope = read_envelope(bytes)?;
-        envelope.add(signers).map_err(SealError::Signature)?;
-        if envelope.signatures.len() > MAX_SIGNATURES {
+        let mut file = SealFile::read(bytes)?;
+        let statement = file.envelope.unchecked_payload().map_err(SealError::Signature)?;
+        file.envelope.add(signers).map_err(SealError::Signature)?;
+        if file.envelope.signatures.len() > MAX_SIGNATURES {
             return Err(SealError::Limit { what: "signatures", limit: MAX_SIGNATURES });
         }
-        Ok((to_bytes(&envelope)?, opened))
+        file.head = Some(Head::of(&opened.seal, &statement).countersign(file.head, signers)?);
+        Ok((file.to_bytes()?, opened))
+    }
+
+    /// The envelope of the statement, or of the head: what other tools read, nothing of it verified.
+    ///
+    /// # Errors
+    /// When it is no seal, or [`SealError::NoHead`].
+    pub fn envelope(bytes: &[u8], head: bool) -> Result<Envelope, SealError> {
+        let file = SealFile::read(bytes)?;
+        if head { file.head.ok_or(SealError::NoHead) } else { Ok(file.envelope) }
     }
 
     /// The key ids that an envelope names, **not verified**: for showing whose key would have to be trusted.
@@ -243,39 +288,45 @@ impl Seal {
     /// # Errors
     /// When it is not an envelope.
     pub fn unchecked_signers(bytes: &[u8]) -> Result<Vec<String>, SealError> {
-        Ok(read_envelope(bytes)?.signatures.into_iter().map(|s| escape(s.keyid.as_bytes())).collect())
+        Ok(SealFile::read(bytes)?
+            .envelope
+            .signatures
+            .into_iter()
+            .map(|s| escape(s.keyid.as_bytes()))
+            .collect())
     }
 }
 
-fn to_bytes(envelope: &Envelope) -> Result<Vec<u8>, SealError> {
-    let mut bytes = serde_json::to_vec(envelope).map_err(SealError::Json)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// A seal that is signed and not written yet.
+pub struct SignedSeal {
+    signed: Signed,
+    head: Envelope,
 }
 
-fn read_envelope(bytes: &[u8]) -> Result<Envelope, SealError> {
-    check_size(bytes.len(), MAX_ENVELOPE)?;
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(SealError::Json)?;
-    if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(unknown("payload type", &envelope.payload_type, PAYLOAD_TYPE));
+impl SignedSeal {
+    /// Writes the file, with a newline at its end.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
+        self.signed.write_fields(&mut out)?;
+        out.write_all(b",\"head\":")?;
+        serde_json::to_writer(&mut out, &self.head)?;
+        out.write_all(b"}\n")
     }
-    if envelope.signatures.len() > MAX_SIGNATURES {
-        return Err(SealError::Limit { what: "signatures", limit: MAX_SIGNATURES });
-    }
-    Ok(envelope)
 }
 
-fn check_size(size: usize, limit: usize) -> Result<(), SealError> {
+pub(crate) fn check_size(size: usize, limit: usize) -> Result<(), SealError> {
     if size > limit { Err(SealError::Limit { what: "bytes", limit }) } else { Ok(()) }
 }
 
-fn unknown(what: &'static str, found: &str, known: &'static str) -> SealError {
+pub(crate) fn unknown(what: &'static str, found: &str, known: &'static str) -> SealError {
     SealError::Unknown { what, found: escape(found.as_bytes()), known }
 }
 
 /// What must be known before the rest can be understood.
 #[derive(Deserialize)]
-struct Head {
+struct Versions {
     #[serde(rename = "_type")]
     statement_type: String,
     #[serde(rename = "predicateType")]
@@ -283,12 +334,12 @@ struct Head {
 }
 
 fn check_versions(json: &[u8]) -> Result<(), SealError> {
-    let head: Head = serde_json::from_slice(json).map_err(SealError::Json)?;
-    if head.statement_type != STATEMENT_TYPE {
-        return Err(unknown("statement type", &head.statement_type, STATEMENT_TYPE));
+    let found: Versions = serde_json::from_slice(json).map_err(SealError::Json)?;
+    if found.statement_type != STATEMENT_TYPE {
+        return Err(unknown("statement type", &found.statement_type, STATEMENT_TYPE));
     }
-    if head.predicate_type != PREDICATE_TYPE {
-        return Err(unknown("seal version", &head.predicate_type, PREDICATE_TYPE));
+    if found.predicate_type != PREDICATE_TYPE {
+        return Err(unknown("seal version", &found.predicate_type, PREDICATE_TYPE));
     }
     Ok(())
 }
@@ -307,14 +358,14 @@ struct Wire<'a> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireSubject {
-    name: String,
+pub(crate) struct WireSubject {
+    pub(crate) name: String,
     digest: WireSubjectDigest,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireSubjectDigest {
+pub(crate) struct WireSubjectDigest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -333,6 +384,8 @@ struct WirePredicate<'a> {
     container: Option<Container>,
     #[serde(default, skip_serializing_if = "Exclude::is_empty")]
     exclude: Exclude,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    nested: bool,
     entries: std::borrow::Cow<'a, [Entry]>,
     #[serde(default, skip_serializing_if = "<[Program]>::is_empty")]
     programs: std::borrow::Cow<'a, [Program]>,
@@ -349,22 +402,13 @@ struct WireTree {
 impl<'a> Wire<'a> {
     fn of(seal: &'a Seal) -> Self {
         let roots = seal.tree.roots();
-        let digest = seal.digest();
         let container = match &seal.subject {
             Subject::Archive { container, .. } => Some(container.clone()),
             _ => None,
         };
         Self {
             statement_type: STATEMENT_TYPE.into(),
-            subject: vec![WireSubject {
-                name: seal.name.clone(),
-                digest: WireSubjectDigest {
-                    sha256: digest.map(|d| hex::encode(d.sha256)),
-                    sm3: digest.map(|d| hex::encode(d.sm3)),
-                    root_sha256: hex::encode(roots.sha256),
-                    root_sm3: hex::encode(roots.sm3),
-                },
-            }],
+            subject: vec![WireSubject::new(&seal.name, seal.digest(), roots)],
             predicate_type: PREDICATE_TYPE.into(),
             predicate: WirePredicate {
                 tree: WireTree {
@@ -374,6 +418,7 @@ impl<'a> Wire<'a> {
                 },
                 container,
                 exclude: seal.exclude.clone(),
+                nested: seal.nested,
                 entries: seal.tree.entries().into(),
                 programs: seal.programs.as_slice().into(),
             },
@@ -400,14 +445,32 @@ impl<'a> Wire<'a> {
                 return Err(SealError::Malformed("a container needs the digests of its bytes"));
             }
         };
+        let (nested, exclude) = (self.predicate.nested, self.predicate.exclude);
         let programs = self.predicate.programs.into_owned();
-        let exclude = self.predicate.exclude;
-        let seal = Seal { name: subject.name, subject: kind, exclude, tree, programs };
+        let seal = Seal { name: subject.name, subject: kind, exclude, nested, tree, programs };
         seal.check()?;
         match seal.digest() == digest {
             true => Ok(seal),
             false => Err(SealError::Malformed("the subject's digests are not those of its one entry")),
         }
+    }
+}
+
+impl WireSubject {
+    pub(crate) fn new(name: &str, digest: Option<DualDigest>, roots: DualDigest) -> Self {
+        let digest = WireSubjectDigest {
+            sha256: digest.map(|d| hex::encode(d.sha256)),
+            sm3: digest.map(|d| hex::encode(d.sm3)),
+            root_sha256: hex::encode(roots.sha256),
+            root_sm3: hex::encode(roots.sm3),
+        };
+        Self { name: name.to_owned(), digest }
+    }
+
+    /// The digests of the subject's bytes, if it has bytes, after its roots were found to be these.
+    pub(crate) fn plain(&self, roots: DualDigest) -> Result<Option<DualDigest>, SealError> {
+        check_subject_roots(&self.digest, roots)?;
+        self.digest.plain()
     }
 }
 

@@ -3,7 +3,9 @@
 //! Hashing follows RFC 6962 §2.1: `H(0x00 ‖ leaf)`, `H(0x01 ‖ left ‖ right)`, split at the largest power of two
 //! below the count, and the empty tree is `H("")`. The leaf's bytes are [`leaf_input`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use gm::DualDigest;
 use sha2::Digest as _;
@@ -57,6 +59,12 @@ impl Tree {
         &self.entries
     }
 
+    /// The same, for whoever takes them elsewhere.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
     /// The entry at `path`.
     #[must_use]
     pub fn entry(&self, path: &str) -> Option<&Entry> {
@@ -73,13 +81,28 @@ impl Tree {
     /// Groups of paths that differ only in the case of their letters: one file on Windows and on macOS.
     #[must_use]
     pub fn case_collisions(&self) -> Vec<Vec<&str>> {
-        let mut groups: HashMap<String, Vec<&str>> = HashMap::new();
-        for entry in &self.entries {
-            groups.entry(entry.path.as_str().to_lowercase()).or_default().push(entry.path.as_str());
+        // By a hash of each spelling in lower case: the spellings themselves would take as much memory as the entries.
+        let state = std::hash::RandomState::new();
+        let key = |entry: &Entry| state.hash_one(lower_case(entry.path.as_str()));
+        let mut keys: Vec<(u64, &str)> = self.entries.iter().map(|e| (key(e), e.path.as_str())).collect();
+        keys.sort_unstable();
+        let mut collisions = Vec::new();
+        for same in keys.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
+            let mut groups: HashMap<_, Vec<&str>> = HashMap::new();
+            for (_, path) in same {
+                groups.entry(lower_case(path)).or_default().push(path);
+            }
+            collisions.extend(groups.into_values().filter(|group| group.len() > 1));
         }
-        let mut collisions: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
         collisions.sort();
         collisions
+    }
+}
+
+fn lower_case(path: &str) -> Cow<'_, str> {
+    match path.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) {
+        true => path.to_lowercase().into(),
+        false => path.into(),
     }
 }
 
@@ -91,16 +114,19 @@ fn check_duplicates(sorted: &[Entry]) -> Result<(), SealError> {
 }
 
 /// Unpacking `link -> /etc` and then `link/passwd` would write outside the tree; no honest archive needs it.
-fn check_parents(entries: &[Entry]) -> Result<(), SealError> {
-    let leaves: HashMap<&str, EntryKind> = entries
-        .iter()
-        .filter(|e| e.kind != EntryKind::Directory)
-        .map(|e| (e.path.as_str(), e.kind))
-        .collect();
-    for entry in entries {
-        if let Some((parent, kind)) = entry.path.ancestors().find_map(|a| leaves.get_key_value(a)) {
-            let parent = crate::escape(parent.as_bytes());
-            return Err(SealError::NotADirectory { path: entry.path.to_string(), parent, kind: *kind });
+fn check_parents(sorted: &[Entry]) -> Result<(), SealError> {
+    let at = |path: &str| sorted.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok();
+    let mut folder = "";
+    for entry in sorted {
+        let above = entry.path.as_str().rsplit_once('/').map_or("", |(above, _)| above);
+        if above == folder {
+            continue; // Neighbours mostly stand in one folder, and its parents were looked at.
+        }
+        folder = above;
+        let found = entry.path.ancestors().filter_map(at).map(|at| &sorted[at]);
+        if let Some(parent) = found.into_iter().find(|parent| parent.kind != EntryKind::Directory) {
+            let (path, parent, kind) = (entry.path.to_string(), parent.path.to_string(), parent.kind);
+            return Err(SealError::NotADirectory { path, parent, kind });
         }
     }
     Ok(())
@@ -124,31 +150,48 @@ pub fn leaf_input(entry: &Entry) -> Vec<u8> {
     out
 }
 
+/// Both roots, from the left to the right: of what was seen, only the full trees are kept that no other was joined to.
 fn roots(entries: &[Entry]) -> DualDigest {
-    let leaves: Vec<DualDigest> = entries
-        .iter()
-        .map(|entry| {
-            let mut both = gm::Dual::new();
-            both.update(&[LEAF]);
-            both.update(&leaf_input(entry));
-            both.finalize()
-        })
-        .collect();
-    let sha256: Vec<_> = leaves.iter().map(|leaf| leaf.sha256).collect();
-    let sm3: Vec<_> = leaves.iter().map(|leaf| leaf.sm3).collect();
-    DualDigest { sha256: root(&sha256, hash_sha256), sm3: root(&sm3, hash_sm3) }
+    let (mut sha256, mut sm3) = (Peaks::new(hash_sha256), Peaks::new(hash_sm3));
+    for entry in entries {
+        let mut both = gm::Dual::new();
+        both.update(&[LEAF]);
+        both.update(&leaf_input(entry));
+        let leaf = both.finalize();
+        sha256.push(leaf.sha256);
+        sm3.push(leaf.sm3);
+    }
+    DualDigest { sha256: sha256.root(), sm3: sm3.root() }
 }
 
 type Hash = fn(&[&[u8]]) -> [u8; 32];
 
-fn root(leaves: &[[u8; 32]], hash: Hash) -> [u8; 32] {
-    match leaves {
-        [] => hash(&[]),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            hash(&[&[NODE], &root(left, hash), &root(right, hash)])
+/// Roots of full trees, from the largest to the smallest, each with the number of its leaves as a power of two.
+struct Peaks {
+    hash: Hash,
+    peaks: Vec<(u32, [u8; 32])>,
+}
+
+impl Peaks {
+    fn new(hash: Hash) -> Self {
+        Self { hash, peaks: Vec::new() }
+    }
+
+    fn push(&mut self, leaf: [u8; 32]) {
+        let mut new = (0, leaf);
+        while let Some((_, left)) = self.peaks.pop_if(|(power, _)| *power == new.0) {
+            new = (new.0 + 1, (self.hash)(&[&[NODE], &left, &new.1]));
         }
+        self.peaks.push(new);
+    }
+
+    /// Splitting at the largest power of two below the count (RFC 6962 §2.1) is joining from the right.
+    fn root(mut self) -> [u8; 32] {
+        let Some((_, mut root)) = self.peaks.pop() else { return (self.hash)(&[]) };
+        while let Some((_, left)) = self.peaks.pop() {
+            root = (self.hash)(&[&[NODE], &left, &root]);
+        }
+        root
     }
 }
 

@@ -1,5 +1,7 @@
 //! Dead Simple Signing Envelope, v1.0 (the DSSE protocol and envelope documents of secure-systems-lab).
 
+use std::io::{self, Write};
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
@@ -51,6 +53,75 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     out
 }
 
+/// A payload that is signed and not written yet. It is kept once, behind what is signed with it; the base64 of it never is.
+pub struct Signed {
+    /// Room, the beginning of the pre-authentication encoding, and from `payload` on the payload.
+    bytes: Vec<u8>,
+    payload: usize,
+    payload_type: String,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+impl Signed {
+    /// Signs the payload that `write` writes.
+    ///
+    /// # Errors
+    /// When it cannot be written, a signer cannot sign, or there is none.
+    pub fn new(
+        payload_type: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+        signers: &[&dyn Signer],
+    ) -> Result<Self, SigningError> {
+        // How long the payload is stands before it, and is known after it.
+        let head = |length| format!("DSSEv1 {} {payload_type} {length} ", payload_type.len());
+        let payload = head(usize::MAX).len();
+        let mut bytes = vec![0; payload];
+        write(&mut bytes).map_err(|e| malformed(e.to_string()))?;
+        let head = head(bytes.len().saturating_sub(payload));
+        let start = payload - head.len();
+        bytes
+            .get_mut(start..payload)
+            .ok_or_else(|| malformed("its payload was cut off"))?
+            .copy_from_slice(head.as_bytes());
+        let signatures = signatures(&bytes[start..], signers)?;
+        Ok(Self { bytes, payload, payload_type: payload_type.to_owned(), signatures })
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(self.payload..).unwrap_or_default()
+    }
+
+    /// Writes the JSON form, the same bytes as those of [`Envelope`].
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_to(&self, mut out: impl Write) -> io::Result<()> {
+        out.write_all(b"{\"payload\":\"")?;
+        let mut encoder = base64::write::EncoderWriter::new(&mut out, &STANDARD);
+        encoder.write_all(self.payload())?;
+        encoder.finish()?;
+        drop(encoder);
+        out.write_all(b"\",\"payloadType\":")?;
+        serde_json::to_writer(&mut out, &self.payload_type)?;
+        out.write_all(b",\"signatures\":")?;
+        serde_json::to_writer(&mut out, &self.signatures)?;
+        out.write_all(b"}")
+    }
+}
+
+fn signatures(message: &[u8], signers: &[&dyn Signer]) -> Result<Vec<EnvelopeSignature>, SigningError> {
+    if signers.is_empty() {
+        return Err(malformed("it needs at least one signature"));
+    }
+    let sign = |signer: &&dyn Signer| {
+        let sig = STANDARD.encode(signer.sign(message)?);
+        Ok(EnvelopeSignature { keyid: signer.key_id().to_string(), sig })
+    };
+    signers.iter().map(sign).collect()
+}
+
 impl Envelope {
     /// Reads the JSON form. Fields that it does not know are ignored, as the envelope document asks.
     ///
@@ -72,17 +143,7 @@ impl Envelope {
     /// # Errors
     /// When a signer cannot sign, or there is none.
     pub fn sign(payload_type: &str, payload: &[u8], signers: &[&dyn Signer]) -> Result<Self, SigningError> {
-        if signers.is_empty() {
-            return Err(malformed("it needs at least one signature"));
-        }
-        let message = pre_authentication_encoding(payload_type, payload);
-        let signatures = signers
-            .iter()
-            .map(|signer| {
-                let sig = STANDARD.encode(signer.sign(&message)?);
-                Ok(EnvelopeSignature { keyid: signer.key_id().to_string(), sig })
-            })
-            .collect::<Result<_, SigningError>>()?;
+        let signatures = signatures(&pre_authentication_encoding(payload_type, payload), signers)?;
         Ok(Self { payload: STANDARD.encode(payload), payload_type: payload_type.to_owned(), signatures })
     }
 

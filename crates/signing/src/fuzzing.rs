@@ -1,7 +1,7 @@
 //! Oracles for hostile bytes, shared by the fuzz targets and the tests. Each panics on a broken property.
 
 use crate::dsse::Envelope;
-use crate::note::{NoteSigner, NoteVerifier, open};
+use crate::note::{NoteSigner, NoteVerifier, Sm2NoteVerifier, add_timestamp, open, timestamps};
 use crate::{Ed25519Signer, Ed25519Verifier, Signer as _, Verifier as _};
 
 /// A key that everybody can have: the seed is public.
@@ -9,7 +9,8 @@ fn known_key() -> Ed25519Signer {
     Ed25519Signer::from_seed(&[7; 32])
 }
 
-/// Notes: no bytes are opened that our key did not sign; a text that can be signed comes back whole.
+/// Notes: no bytes are opened that our key did not sign; a text that can be signed comes back whole; one more timestamp is
+/// one more, and takes nothing from the others.
 pub fn note(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(signer) = NoteSigner::new("fuzz.example", known_key()) else { return };
@@ -22,6 +23,12 @@ pub fn note(data: &[u8]) {
         let opened = open(&signed, &trusted);
         assert!(opened.is_ok_and(|o| o.text == text), "a signed text does not open");
     }
+    if let (Ok(before), Ok(stamped)) = (timestamps(text), add_timestamp(text, "tsa.example", b"token")) {
+        let after = timestamps(&stamped).unwrap_or_default();
+        assert!(after.starts_with(&before) && after.len() == before.len() + 1, "a timestamp was lost");
+        let whole = crate::note::text(text).ok() == crate::note::text(&stamped).ok();
+        assert!(whole, "a timestamp changed the text");
+    }
 }
 
 /// Verifier keys in text form: what is read is written back as the same key.
@@ -30,6 +37,10 @@ pub fn note_key(data: &[u8]) {
     if let Ok(key) = NoteVerifier::parse(text) {
         let again = NoteVerifier::parse(&key.to_string());
         assert!(again.is_ok_and(|again| again == key), "a key changes when it is written and read");
+    }
+    if let Ok(key) = Sm2NoteVerifier::parse(text) {
+        let again = Sm2NoteVerifier::parse(&key.to_string());
+        assert!(again.is_ok_and(|again| again == key), "an SM2 key changes when it is written and read");
     }
 }
 

@@ -44,7 +44,7 @@ pub fn generate(algorithm: Algorithm) -> Result<(Box<dyn Signer>, Zeroizing<Stri
     }
 }
 
-/// Reads `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY` or `EC PRIVATE KEY` in PEM. An RSA key signs under SHA-256.
+/// Reads `PRIVATE KEY` (PKCS #8), `RSA PRIVATE KEY`, `EC PRIVATE KEY` or `SM2 PRIVATE KEY` in PEM. An RSA key signs under SHA-256.
 ///
 /// # Errors
 /// [`SigningError::Malformed`] when it is not such a key; the reason says so where it is an encrypted one.
@@ -58,6 +58,11 @@ pub fn signer_from_pem(pem: &str) -> Result<Box<dyn Signer>, SigningError> {
     match label {
         "PRIVATE KEY" => signer_from_pkcs8(document.as_bytes()),
         "RSA PRIVATE KEY" => Ok(Box::new(RsaSigner::from_pkcs1_der(document.as_bytes())?)),
+        // OpenSSL 3 writes `SM2 PRIVATE KEY`, OpenSSL 1.1 and GmSSL `EC PRIVATE KEY`; the content is the same.
+        "SM2 PRIVATE KEY" => Ok(Box::new(Sm2Signer::from_sec1_der(document.as_bytes())?)),
+        "EC PRIVATE KEY" if gm::sm2::PrivateKey::is_sec1_der(document.as_bytes()) => {
+            Ok(Box::new(Sm2Signer::from_sec1_der(document.as_bytes())?))
+        }
         "EC PRIVATE KEY" => Ok(Box::new(EcdsaSigner::from_der(document.as_bytes())?)),
         "ENCRYPTED PRIVATE KEY" => Err(refused("it is encrypted; its password must open it first")),
         other => Err(refused(format!("it is a `{other}`"))),

@@ -1,5 +1,9 @@
 //! Signed notes, c2sp.org/signed-note: text, an empty line, and signature lines. Checkpoints are such notes.
 
+mod further;
+
+pub use further::{NoteTimestamp, Sm2NoteSigner, Sm2NoteVerifier, add_timestamp, text, timestamps};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest as _;
@@ -17,6 +21,7 @@ pub const MAX_SIGNATURES: usize = 100;
 pub struct NoteSigner {
     name: String,
     key: Ed25519Signer,
+    further: Vec<Sm2NoteSigner>,
 }
 
 /// A named public key. Its text is `<name>+<key hash>+<base64(type ‖ key)>`, which Go's `note.NewVerifier` reads.
@@ -53,13 +58,15 @@ fn has_control(text: &str) -> bool {
     text.bytes().any(|byte| byte < b' ' && byte != b'\n')
 }
 
-/// First four bytes of SHA-256(name ‖ LF ‖ type ‖ key).
 fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
-    let digest = sha2::Sha256::new()
-        .chain_update(name.as_bytes())
-        .chain_update([b'\n', TYPE_ED25519])
-        .chain_update(key)
-        .finalize();
+    key_hash_of(name, &[&[TYPE_ED25519], key])
+}
+
+/// First four bytes of SHA-256(name ‖ LF ‖ type ‖ key).
+fn key_hash_of(name: &str, parts: &[&[u8]]) -> [u8; 4] {
+    let mut hash = sha2::Sha256::new().chain_update(name.as_bytes()).chain_update(b"\n");
+    parts.iter().for_each(|part| hash.update(part));
+    let digest = hash.finalize();
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
@@ -71,7 +78,20 @@ impl NoteSigner {
     pub fn new(name: impl Into<String>, key: Ed25519Signer) -> Result<Self, SigningError> {
         let name = name.into();
         check_name(&name)?;
-        Ok(Self { name, key })
+        Ok(Self { name, key, further: Vec::new() })
+    }
+
+    /// Has another key sign each note too, in a line behind this key's.
+    #[must_use]
+    pub fn and(mut self, further: Sm2NoteSigner) -> Self {
+        self.further.push(further);
+        self
+    }
+
+    /// Whether a note that this key signed carries a line by each of the further keys, unchecked.
+    #[must_use]
+    pub fn has_signed(&self, note: &str) -> bool {
+        split(note).is_ok_and(|(_, lines)| self.further.iter().all(|key| key.verifier().is_named(&lines)))
     }
 
     /// The name that stands in the signature line.
@@ -99,7 +119,10 @@ impl NoteSigner {
         }
         let mut line = key_hash(&self.name, &self.key.verifier().to_bytes()).to_vec();
         line.extend(self.key.sign(text.as_bytes())?);
-        let note = format!("{text}\n\u{2014} {} {}\n", self.name, STANDARD.encode(line));
+        let mut note = format!("{text}\n\u{2014} {} {}\n", self.name, STANDARD.encode(line));
+        for further in &self.further {
+            note.push_str(&further.line(text)?);
+        }
         if note.len() > MAX_NOTE {
             return Err(SigningError::malformed("note text", "the note would be larger than 1 MiB"));
         }
@@ -213,6 +236,10 @@ fn malformed(why: &str) -> SigningError {
 }
 
 impl<'a> Line<'a> {
+    fn is_by(&self, name: &str, hash: [u8; 4]) -> bool {
+        self.name == name && self.hash == hash
+    }
+
     fn parse(line: &'a str) -> Result<Self, SigningError> {
         let (name, blob) = line
             .strip_prefix("\u{2014} ")

@@ -62,6 +62,14 @@ impl Sm2Signer {
         PrivateKey::from_pkcs8_der(bytes).map_err(private).and_then(Self::of)
     }
 
+    /// Reads `ECPrivateKey` in DER (RFC 5915), which must name the curve.
+    ///
+    /// # Errors
+    /// [`SigningError::Malformed`] when it is not an SM2 key.
+    pub fn from_sec1_der(bytes: &[u8]) -> Result<Self, SigningError> {
+        PrivateKey::from_sec1_der(bytes).map_err(private).and_then(Self::of)
+    }
+
     /// Writes PKCS #8 PEM, with Unix line ends.
     ///
     /// # Errors

@@ -60,7 +60,16 @@ fn we_verify_what_openssl_signs() {
         let signature = std::fs::read(file("theirs.sig")).unwrap();
         theirs.verify(format!("build {round}").as_bytes(), &signature).unwrap();
         assert!(theirs.verify(b"something else", &signature).is_err());
-        // Its private key is ours to read, with the same public half.
+        // Its private key is ours to read, with the same public half, in either form.
+        openssl(dir.path(), "ec -in ec.pem -out sec1.pem").unwrap();
+        let sec1 = read(&file("sec1.pem"));
+        // OpenSSL 3 names the algorithm in the label, OpenSSL 1.1 and GmSSL do not.
+        for pem in [sec1.clone(), sec1.replace("SM2 PRIVATE", "EC PRIVATE")] {
+            assert!(!pem.contains("BEGIN PRIVATE"), "{pem}");
+            let key = signing::keys::signer_from_pem(&pem).unwrap();
+            assert_eq!(key.public_key_der(), theirs.to_spki_der());
+            theirs.verify(b"by its own form", &key.sign(b"by its own form").unwrap()).unwrap();
+        }
         assert_eq!(Sm2Signer::from_pkcs8_pem(&read(&file("theirs.pem"))).unwrap().verifier(), theirs);
     }
 }

@@ -180,6 +180,7 @@ impl Beat {
         let since = |now: u64, then: u64| now.saturating_sub(then).to_string();
         let mut fact = own(act, Severity::Info)
             .object("origin", checkpoint.checkpoint.origin.clone())
+            .context("host", crate::clock::host())
             .context("size", checkpoint.size().to_string())
             .context("sha256_root", hex::encode(checkpoint.checkpoint.root))
             .context("accepted", since(now.accepted, self.last.accepted))

@@ -61,8 +61,11 @@ impl Wanted {
         if let Some(trace) = &conditions.trace_id {
             all.push(keys::of_text(keys::TRACE, "trace_id", trace));
         }
-        all.extend(conditions.subject.iter().map(|(kind, name)| keys::of_text(keys::SUBJECT, kind, name)));
-        all.extend(conditions.object.iter().map(|(name, value)| keys::of_text(keys::OBJECT, name, value)));
+        let pairs = conditions.subject.iter().map(|pair| (keys::SUBJECT, pair));
+        let pairs = pairs.chain(conditions.object.iter().map(|pair| (keys::OBJECT, pair)));
+        // A value that may stand as a token, alone or behind a sealed value, has no key of its own.
+        let plain = pairs.filter(|(_, pair)| pair.tokens.is_empty());
+        all.extend(plain.map(|(tag, pair)| keys::of_text(tag, &pair.name, &pair.value)));
         let grave = conditions.severity.filter(|least| *least >= Severity::Warn);
         let any = grave.map_or_else(Vec::new, |least| {
             Severity::ALL

@@ -3,11 +3,15 @@
 //! Most entries of a scan meet nothing: what can be seen in the bytes of the canonical form is looked at there, and
 //! only what passes is parsed. The look at the bytes may only ever pass too much.
 
-use event::{Event, EventId, Severity, Timestamp, canonical_string, stored_id, validate};
+use std::collections::BTreeSet;
+
+use event::{Event, EventId, Fields, Severity, Timestamp, canonical_string, stored_id, validate};
 use memchr::memmem::Finder;
 
 use super::Filter;
 use crate::AuditError;
+use crate::redact::{SEALED_NAME, TOKEN_NAME};
+use crate::vault::{SEALED, TOKEN};
 
 /// Values that one filter may have in `sub`, and in `obj`.
 const MAX_PAIRS: usize = 16;
@@ -16,11 +20,49 @@ const MAX_VALUE: usize = 1024;
 /// A name in a filter: `filter.sub.` and the name together are a name of an event, which has 64 bytes.
 const MAX_NAME: usize = 53;
 
+/// A field and the value that it has.
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// Tokens as which the value may stand instead, whole or behind a sealed value.
+    pub(crate) tokens: BTreeSet<String>,
+}
+
+impl Pair {
+    fn of(pairs: &[(String, String)]) -> Vec<Self> {
+        let pair = |(name, value): &(String, String)| Self {
+            name: name.clone(),
+            value: value.clone(),
+            tokens: BTreeSet::new(),
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    /// Whether the fields have it. An address whose value is none any more stands under a longer name.
+    fn met_by(&self, fields: &Fields<'_>) -> bool {
+        if fields.get(&self.name) == Some(self.value.as_str()) {
+            return true;
+        }
+        let own =
+            |suffix: &str| fields.get(&format!("{}{suffix}", self.name)).is_some_and(|value| self.is(value));
+        !self.tokens.is_empty() && ["", SEALED_NAME, TOKEN_NAME].into_iter().any(own)
+    }
+
+    fn is(&self, stored: &str) -> bool {
+        let code =
+            stored.strip_prefix(SEALED).and_then(|sealed| sealed.rsplit_once(':')).map(|(_, code)| code);
+        match code {
+            Some(code) => self.tokens.iter().any(|token| token.strip_prefix(TOKEN) == Some(code)),
+            None => self.tokens.contains(stored),
+        }
+    }
+}
+
 /// A filter whose values were read.
 pub(crate) struct Conditions {
     pub(crate) act: Option<String>,
-    pub(crate) subject: Vec<(String, String)>,
-    pub(crate) object: Vec<(String, String)>,
+    pub(crate) subject: Vec<Pair>,
+    pub(crate) object: Vec<Pair>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) severity: Option<Severity>,
@@ -54,23 +96,40 @@ impl Filter {
         }
         Ok(Conditions {
             act: self.act.clone(),
-            subject: self.subject.clone(),
-            object: self.object.clone(),
+            subject: Pair::of(&self.subject),
+            object: Pair::of(&self.object),
             since: time("since", &self.since)?,
             until: time("until", &self.until)?,
             severity: severity.transpose()?,
             id: id.transpose()?,
             trace_id: self.trace_id.clone(),
             text: self.text.clone(),
-            finders: self.finders(),
-        })
+            finders: Vec::new(),
+        }
+        .with_finders())
+    }
+}
+
+impl Conditions {
+    /// Has the values of subject and object met by their tokens too, which `tokens` says.
+    pub(crate) fn or_tokens(mut self, tokens: &dyn Fn(&str) -> BTreeSet<String>) -> Self {
+        for pair in self.subject.iter_mut().chain(&mut self.object) {
+            pair.tokens = tokens(&pair.value);
+        }
+        self.with_finders()
+    }
+
+    fn with_finders(mut self) -> Self {
+        self.finders = self.finders();
+        self
     }
 
     /// Of each condition the bytes that the stored form has when it is met.
     fn finders(&self) -> Vec<Finder<'static>> {
         let mut needles: Vec<Vec<u8>> = Vec::new();
         let trace = self.trace_id.iter().map(|id| ("trace_id", id.as_str()));
-        let pairs = self.subject.iter().chain(&self.object).map(|(name, value)| (&**name, &**value));
+        let pairs = self.subject.iter().chain(&self.object).filter(|pair| pair.tokens.is_empty());
+        let pairs = pairs.map(|pair| (&*pair.name, &*pair.value));
         for (name, value) in trace.chain(pairs) {
             let mut needle = Vec::new();
             canonical_string(name, &mut needle);
@@ -133,8 +192,8 @@ impl Conditions {
             && self.since.is_none_or(|since| event.ts >= since)
             && self.until.is_none_or(|until| event.ts < until)
             && self.trace_id.as_deref().is_none_or(|id| event.ctx.get("trace_id") == Some(id))
-            && self.subject.iter().all(|(kind, name)| event.sub.get(kind) == Some(name))
-            && self.object.iter().all(|(key, value)| event.obj.get(key) == Some(value))
+            && self.subject.iter().all(|pair| pair.met_by(&event.sub))
+            && self.object.iter().all(|pair| pair.met_by(&event.obj))
             && self.text.as_deref().is_none_or(|text| says(event, text))
     }
 }

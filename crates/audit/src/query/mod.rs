@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::AuditError;
 
 pub(crate) use conditions::Conditions;
-pub(crate) use search::{Sink, Source, search};
+pub(crate) use search::{Sink, Source, search, search_for};
 
 /// A filter: an event is found when every condition that is given holds. Names and forms are those of the event.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

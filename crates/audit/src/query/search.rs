@@ -44,19 +44,29 @@ pub(crate) fn search(
     filter: &Filter,
     sink: &mut Sink<'_>,
 ) -> Result<(), AuditError> {
-    let conditions = filter.conditions()?;
+    search_for(source, view, filter, &filter.conditions()?, sink)
+}
+
+/// As [`search`], for conditions that were made of the filter.
+pub(crate) fn search_for(
+    source: &dyn Source,
+    view: Option<&dyn View>,
+    filter: &Filter,
+    conditions: &Conditions,
+    sink: &mut Sink<'_>,
+) -> Result<(), AuditError> {
     let there = source.range();
     let start = filter.from.unwrap_or(0).max(there.start);
     let end = filter.to.unwrap_or(there.end).min(there.end);
     let mut search = Search {
         source,
-        conditions: &conditions,
+        conditions,
         reverse: filter.reverse,
         left: filter.limit.unwrap_or(u64::MAX),
         chunk: FIRST_CHUNK,
         sink,
     };
-    let wanted = Wanted::of(&conditions);
+    let wanted = Wanted::of(conditions);
     let mut at = if filter.reverse { end } else { start };
     while start < end && search.left > 0 && if filter.reverse { at > start } else { at < end } {
         let segment = if filter.reverse { (at - 1) / SEGMENT } else { at / SEGMENT };

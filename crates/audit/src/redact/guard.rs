@@ -1,5 +1,6 @@
 //! What stands between admission and the ledger: the policy of the home, and its vault.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,18 @@ use super::apply::{self, Unprotected, fault};
 use super::pass::Pass;
 use super::pattern::Section;
 use super::policy::{MAX_FILE, POLICY, Policy};
+use super::tokens::{Tokening, tokens_of};
 use super::{SEALED_NAME, STAMP, TOKEN_NAME};
-use crate::vault::{Door, Fresh, Live, Need, SEALED, Sealer, Subject};
+use crate::vault::{Door, Fresh, Live, Need, SEALED, Sealer, Subject, TOKEN};
 use crate::{AuditError, clock};
 
+/// The event of a look into the ledger.
+const READ: &str = "AUDIT.READ";
+/// In the place of what was looked for.
+const OMITTED: &str = "omitted";
+
 /// Where the texts of the policies that were ever in force are kept.
-const KEPT: &str = "redaction";
+pub(super) const KEPT: &str = "redaction";
 
 /// The policy and the vault of a home.
 pub(crate) struct Guard {
@@ -74,7 +81,41 @@ impl Guard {
         {
             return self.refused(error.into());
         }
-        apply::protect(pass, self, event).or_else(|why| self.refused(why))
+        apply::protect(pass, self, event).or_else(|why| self.refused(why))?;
+        if event.act == READ {
+            self.cover(pass, event);
+        }
+        Ok(())
+    }
+
+    /// What somebody looked for is as personal as what was found. Where the policy would not leave it in plain in an event,
+    /// it does not stand in plain in the record of the look: a token, if it is that of a known subject, by which the record can
+    /// be found again; otherwise nothing of it. A text that was looked for may be a part of anything.
+    fn cover(&self, pass: &Pass, event: &mut Event<'_>) {
+        let tokenings: BTreeSet<Tokening> = pass.policy.rules.iter().filter_map(Tokening::of).collect();
+        let covered = |(name, value): (&str, &str)| {
+            if value.starts_with(SEALED) || value.starts_with(TOKEN) {
+                return None;
+            }
+            // Who asks who was looked for leaves `filter.obj.filter.sub.customer`.
+            let (mut section, mut own) = (Section::Obj, name);
+            while let Some(asked) = own.strip_prefix("filter.") {
+                if asked == "text" {
+                    return Some((name.to_owned(), OMITTED.to_owned()));
+                }
+                (section, own) = Section::split(asked)?;
+            }
+            if own == name || !pass.touches(section, own, value) {
+                return None;
+            }
+            let tokens = self.door.with(|vault| Ok(tokens_of(vault, &tokenings, value)));
+            let token = tokens.ok().flatten().and_then(|tokens| tokens.into_iter().next());
+            Some((name.to_owned(), token.unwrap_or_else(|| OMITTED.to_owned())))
+        };
+        let changes: Vec<(String, String)> = event.obj.iter().filter_map(covered).collect();
+        for (name, value) in changes {
+            event.obj.set(name, value);
+        }
     }
 
     /// Names the policy in an event of Custody's own, which holds nothing personal.

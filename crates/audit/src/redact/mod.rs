@@ -14,6 +14,7 @@ mod oracle;
 mod pass;
 mod pattern;
 mod policy;
+mod tokens;
 
 pub use anonymise::Anonymiser;
 pub use detect::Kind;
@@ -22,6 +23,7 @@ pub use policy::{Action, POLICY, Policy};
 
 pub(crate) use guard::Guard;
 pub(crate) use oracle::check as check_detectors;
+pub(crate) use tokens::{Tokening, tokenings, tokens_of};
 
 /// The field of `ctx` that names the policy. Only Custody writes it.
 pub(crate) const STAMP: &str = "redaction";

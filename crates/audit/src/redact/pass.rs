@@ -94,6 +94,12 @@ impl Pass {
         findings
     }
 
+    /// Whether the policy does anything to such a value at any severity.
+    pub(crate) fn touches(&self, section: Section, name: &str, value: &str) -> bool {
+        let mut hits = Vec::new();
+        Severity::ALL.iter().any(|severity| self.look(section, name, value, *severity, &mut hits).is_some())
+    }
+
     fn look(
         &self,
         section: Section,

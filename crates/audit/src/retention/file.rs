@@ -1,12 +1,15 @@
 //! `retention.toml`: what the operator adds to the known regimes, or takes from them.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::archive::Folder;
 use super::rolling::RollingFile;
-use super::{Period, RETENTION, Regime, Retention, Rolling, regimes};
+use super::segments::SegmentsFile;
+use super::{Period, RETENTION, Regime, Retention, Rolling, Segments, regimes};
 use crate::AuditError;
 
 /// A file larger than this is refused.
@@ -29,6 +32,8 @@ struct File {
     clock: ClockFile,
     #[serde(default)]
     archive: ArchiveFile,
+    #[serde(default)]
+    segments: SegmentsFile,
     #[serde(default)]
     rolling: RollingFile,
 }
@@ -59,11 +64,21 @@ struct ClockFile {
 struct ArchiveFile {
     #[serde(default)]
     required: Vec<String>,
+    /// Folders that are archives, by name.
+    #[serde(default)]
+    folders: BTreeMap<String, PathBuf>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { regimes: regimes::known(), step: STEP, archives: Vec::new(), rolling: Rolling::default() }
+        Self {
+            regimes: regimes::known(),
+            step: STEP,
+            archives: Vec::new(),
+            folders: Vec::new(),
+            segments: Segments::default(),
+            rolling: Rolling::default(),
+        }
     }
 }
 
@@ -115,11 +130,25 @@ impl Retention {
             regimes.push(own);
         }
         let step = file.clock.step.as_deref().map_or(Ok(STEP), Period::parse)?;
-        let archives = file.archive.required;
-        if archives.iter().any(|name| !is_plain(name)) {
+        let (archives, folders) = file.archive.read()?;
+        let (segments, rolling) = (file.segments.read()?, file.rolling.read()?);
+        Ok(Self { regimes, step, archives, folders, segments, rolling })
+    }
+}
+
+impl ArchiveFile {
+    /// The names of all archives, and the folders among them. Whoever names a folder wants what it promises.
+    fn read(self) -> Result<(Vec<String>, Vec<Folder>), String> {
+        let mut names = self.required;
+        names.extend(self.folders.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        if names.iter().any(|name| !is_plain(name)) {
             return Err("an archive's name has 1 to 64 letters, digits, `-`, `_` and `.`".into());
         }
-        Ok(Self { regimes, step, archives, rolling: file.rolling.read()? })
+        if let Some((name, _)) = self.folders.iter().find(|(_, path)| !path.is_absolute()) {
+            return Err(format!("the folder of archive `{name}` is no absolute path"));
+        }
+        let folders = self.folders.into_iter().map(|(name, path)| Folder { name, path }).collect();
+        Ok((names, folders))
     }
 }
 
@@ -171,6 +200,10 @@ mod tests {
             ("version = 1\n[[regime]]\nname = \"a b\"\nminimum = \"1 day\"", "a regime's name"),
             ("version = 1\n[clock]\nstep = \"1 hour\"", "not a period"),
             ("version = 1\n[archive]\nrequired = [\"\"]", "an archive's name"),
+            ("version = 1\n[archive.folders]\nnas = \"x\"", "no absolute path"),
+            ("version = 1\n[archive.folders]\n\"a b\" = \"/x\"", "an archive's name"),
+            ("version = 1\n[segments]\nsize = \"4KB\"", "between 64KB and 1GB"),
+            ("version = 1\n[rolling]\nfolder = \"x\"", "absolute"),
             ("version = 1\n[rolling]\nkeep = 0", "keep"),
             ("version = 1\n[other]", "other"),
         ] {

@@ -5,8 +5,12 @@
 //! for months; the others ask no less). The file is `docs/formats/retention.md`; what a changed clock can and cannot do
 //! is `docs/design/0011`.
 
+mod apply;
+mod archive;
 mod clock;
 mod file;
+mod held;
+mod keeping;
 mod owner;
 mod period;
 mod plan;
@@ -14,9 +18,13 @@ mod regimes;
 mod requests;
 mod rolled;
 mod rolling;
+mod segments;
 
+pub use apply::{Applied, Orders, Pruned};
+pub use archive::{Archive, Closed, Folder, MARKER as ARCHIVE_MARKER};
 pub use clock::{Clock, Doubt};
 pub use jiff::civil::Date;
+pub use keeping::{Cadence, Keeping};
 pub use owner::Report;
 pub use period::Period;
 pub use plan::{Blocked, Plan};
@@ -24,8 +32,10 @@ pub use regimes::{Answer, Regime};
 pub use requests::Open;
 pub use rolled::{Rolled, reached};
 pub use rolling::{Compression, Every, Pattern, Rolling};
+pub use segments::Segments;
 
 pub(crate) use clock::CONFIRMED;
+pub(crate) use keeping::Turn;
 pub(crate) use plan::plan;
 pub(crate) use requests::{FAMILY, open_requests};
 pub(crate) use rolled::roll;
@@ -44,6 +54,10 @@ pub struct Retention {
     pub step: Period,
     /// Archives that must have confirmed an event before it may go.
     pub archives: Vec<String>,
+    /// Folders among them.
+    pub folders: Vec<Folder>,
+    /// How the ledger's own files are kept.
+    pub segments: Segments,
     /// How files for people are rolled.
     pub rolling: Rolling,
 }

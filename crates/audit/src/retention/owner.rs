@@ -44,8 +44,9 @@ impl Owner {
         }
         let now = now();
         let clock = self.clock(&table, now)?;
-        let archives = self.archives(&table)?;
-        let bounds = Bounds { clock: &clock, now, archived: &archives };
+        let (archives, requests) = (self.archives(&table)?, self.requests(&table, &clock, now)?);
+        let held = self.held(&requests)?;
+        let bounds = Bounds { clock: &clock, now, archived: &archives, held: &held };
         let plan = self.with_durable(|source| plan(source, &table, &bounds))?;
         Ok(Report {
             today: clock.today(now).to_string(),
@@ -53,12 +54,12 @@ impl Owner {
             size: self.log.durable_size(),
             plan,
             archives,
-            requests: self.requests(&table, &clock, now)?,
+            requests,
         })
     }
 
     /// The ledger's own stamps.
-    fn clock(&self, table: &Retention, now: Timestamp) -> Result<Clock, AuditError> {
+    pub(crate) fn clock(&self, table: &Retention, now: Timestamp) -> Result<Clock, AuditError> {
         let own = Filter { act: Some("LEDGER.".into()), ..Filter::default() };
         let mut stamps = Vec::new();
         self.query(&own, &mut |found| {
@@ -70,7 +71,7 @@ impl Owner {
         Ok(Clock::of(stamps.into_iter(), now, table.step))
     }
 
-    fn archives(&self, table: &Retention) -> Result<Vec<(String, u64)>, AuditError> {
+    pub(super) fn archives(&self, table: &Retention) -> Result<Vec<(String, u64)>, AuditError> {
         let mut archives: Vec<(String, u64)> = table.archives.iter().map(|name| (name.clone(), 0)).collect();
         let confirmed = Filter { act: Some(ARCHIVED.into()), ..Filter::default() };
         self.query(&confirmed, &mut |found| {

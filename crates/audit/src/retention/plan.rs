@@ -7,6 +7,7 @@ use event::{Timestamp, validate};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
 use super::{Clock, Floor, Retention};
 use crate::AuditError;
 use crate::query::Source;
@@ -38,7 +39,7 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    fn by(by: impl Into<String>) -> Self {
+    pub(super) fn by(by: impl Into<String>) -> Self {
         Self { until: None, by: by.into() }
     }
 }
@@ -49,6 +50,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) now: Timestamp,
     /// Archives with the index before which they confirmed everything.
     pub(crate) archived: &'a [(String, u64)],
+    /// What keeps events beside the table.
+    pub(crate) held: &'a Held,
 }
 
 /// Looks at the events from the oldest until one must stay; at all of them when a regime has a maximum.
@@ -56,11 +59,12 @@ pub(crate) fn plan(source: &dyn Source, table: &Retention, bounds: &Bounds<'_>) 
     let there = source.range();
     let mut plan =
         Plan { first: there.start, keep_from: there.end, blocked: None, overdue: 0, first_overdue: None };
-    let mut judge = Judge { table, today: bounds.clock.today(bounds.now), known: HashMap::new() };
+    let today = bounds.clock.today(bounds.now);
+    let mut judge = Judge { table, today, held: bounds.held, known: HashMap::new() };
     let to_the_end = table.regimes.iter().any(|regime| regime.maximum.is_some());
     source.read(there, &mut |index, stored| {
         let recorded = bounds.clock.recorded(index).unwrap_or(bounds.now);
-        let (blocked, overdue) = judge.event(&stored, recorded);
+        let (blocked, overdue) = judge.event(index, &stored, recorded);
         let unconfirmed = bounds.archived.iter().find(|(_, before)| index >= *before);
         let unconfirmed = unconfirmed.map(|(name, _)| Blocked::by(format!("archive {name}")));
         if let Some(blocked) = blocked.or(unconfirmed).filter(|_| plan.blocked.is_none()) {
@@ -83,6 +87,7 @@ type Limits = (Option<Floor>, Option<Floor>);
 struct Judge<'a> {
     table: &'a Retention,
     today: Date,
+    held: &'a Held,
     known: HashMap<(String, Vec<String>, Date), Limits>,
 }
 
@@ -91,7 +96,7 @@ const MAX_KNOWN: usize = 4096;
 
 impl Judge<'_> {
     /// Why the event must stay, and whether it is kept too long.
-    fn event(&mut self, stored: &[u8], recorded: Timestamp) -> (Option<Blocked>, bool) {
+    fn event(&mut self, index: u64, stored: &[u8], recorded: Timestamp) -> (Option<Blocked>, bool) {
         let Ok(event) = validate(stored) else {
             return (Some(Blocked::by("it is no event: see `custody audit verify`")), false);
         };
@@ -111,7 +116,7 @@ impl Judge<'_> {
             Some(limit) if limit.date > self.today => {
                 Some(Blocked { until: Some(limit.date.to_string()), by: limit.regime.clone() })
             }
-            Some(_) => None,
+            Some(_) => self.held.keeps(index, &event),
         };
         (blocked, overdue)
     }

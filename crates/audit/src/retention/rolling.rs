@@ -2,6 +2,8 @@
 //!
 //! The names of the settings that log4j2 has for the same are in `docs/formats/retention.md`.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 /// More files than this are not kept apart.
@@ -22,6 +24,8 @@ pub struct Rolling {
     pub pattern: Pattern,
     /// So many closed files are kept; the oldest goes first.
     pub keep: u32,
+    /// The folder that the owner keeps up to date by itself.
+    pub folder: Option<PathBuf>,
 }
 
 /// When a file is begun anew, whatever its size.
@@ -114,6 +118,7 @@ pub(super) struct RollingFile {
     compression: Option<Compression>,
     pattern: Option<String>,
     keep: Option<u32>,
+    folder: Option<PathBuf>,
 }
 
 impl Default for Rolling {
@@ -125,6 +130,7 @@ impl Default for Rolling {
             compression: Compression::Gzip,
             pattern: Pattern(format!("audit-{DAY}-%i.ndjson")),
             keep: 30,
+            folder: None,
         }
     }
 }
@@ -138,7 +144,11 @@ impl RollingFile {
             compression: self.compression.unwrap_or(usual.compression),
             pattern: self.pattern.as_deref().map_or(Ok(usual.pattern), Pattern::parse)?,
             keep: self.keep.unwrap_or(usual.keep),
+            folder: self.folder,
         };
+        if rolling.folder.as_ref().is_some_and(|folder| !folder.is_absolute()) {
+            return Err("the `folder` of rolled files is no absolute path".into());
+        }
         if !(1..=MOST).contains(&rolling.keep) {
             return Err(format!("`keep` is between 1 and {MOST}"));
         }
@@ -150,7 +160,7 @@ impl RollingFile {
 }
 
 /// `100MB`, `64 KB`, `2GB`: powers of 1024, as log4j2 has them.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let bad = || format!("`{text}` is not a size, as `100MB`");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -40,6 +40,12 @@ impl Client {
     pub(crate) fn retention(&self, _: bool) -> Result<crate::retention::Report, AuditError> {
         match *self {}
     }
+    pub(crate) fn apply_retention(
+        &self,
+        _: crate::retention::Orders,
+    ) -> Result<crate::retention::Applied, AuditError> {
+        match *self {}
+    }
     pub(crate) fn trace_seen(&self, _: &str, _: std::time::Duration) -> Result<bool, AuditError> {
         match *self {}
     }
@@ -62,5 +68,6 @@ impl Server {
     pub(crate) fn start(_: &Path, _: &Arc<Owner>) -> Result<Self, AuditError> {
         Ok(Self)
     }
+    pub(crate) fn block_when_full(&self, _: std::time::Duration) {}
     pub(crate) fn stop(&mut self) {}
 }

@@ -20,7 +20,7 @@ use crate::AuditError;
 use crate::pending::Verdict;
 use crate::proof::{Proof, Selector, Status};
 use crate::query::{Filter, Found, Sink};
-use crate::retention::Report;
+use crate::retention::{Applied, Orders, Report};
 use crate::vault::{VaultAnswer, VaultCall};
 
 /// Replies that may be outstanding before a request waits: bounds what the owner's answers can take here.
@@ -119,6 +119,13 @@ impl Client {
     pub(crate) fn retention(&self, confirm_clock: bool) -> Result<Report, AuditError> {
         match self.ask(&Request::Retention { confirm_clock })? {
             Reply::Retention(report) => Ok(*report),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub(crate) fn apply_retention(&self, orders: Orders) -> Result<Applied, AuditError> {
+        match self.ask(&Request::RetentionApply { orders })? {
+            Reply::Applied(applied) => Ok(*applied),
             other => Err(unexpected(other)),
         }
     }

@@ -21,10 +21,10 @@ use super::wire::{
     Hello, MAX_BATCH, MAX_BATCH_BYTES, MAX_REQUEST, Reply, Request, read_frame, read_message, write_bytes,
     write_message,
 };
-use crate::AuditError;
 use crate::owner::{Owner, Submitted};
 use crate::peer::Peer;
 use crate::query::Filter;
+use crate::{AuditError, LedgerError};
 
 /// Connections beyond this many are turned away.
 const MAX_CONNECTIONS: usize = 256;
@@ -44,6 +44,8 @@ struct State {
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicU64,
     stopped: (Mutex<bool>, Condvar),
+    /// Milliseconds that a batch waits for room while the disk is full; 0 refuses it at once.
+    block: AtomicU64,
 }
 
 /// The listening socket and its threads.
@@ -73,12 +75,18 @@ impl Server {
             threads: Mutex::default(),
             next: AtomicU64::new(0),
             stopped: Default::default(),
+            block: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&state);
         let accepting = spawn("audit-socket", move || accept(&listener, &accepting)).map_err(fail)?;
         let ticking = Arc::clone(&state);
         let ticking = spawn("audit-refusals", move || tick(&ticking)).map_err(fail)?;
         Ok(Self { state, socket, folder, accepting: Some(accepting), ticking: Some(ticking) })
+    }
+
+    /// Has batches wait so long for room while the disk is full.
+    pub(crate) fn block_when_full(&self, for_: Duration) {
+        self.state.block.store(u64::try_from(for_.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// No new connections; what was received is answered; every connection ends.
@@ -176,7 +184,7 @@ fn welcome(stream: UnixStream, state: &Arc<State>) {
 /// What the answering thread has to do, in the order of the requests.
 enum Job {
     Reply(Reply),
-    Settle(Submitted),
+    Settle(Result<Submitted, AuditError>, Vec<Vec<u8>>),
     Stream(Box<Filter>, bool),
 }
 
@@ -203,9 +211,9 @@ fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {
     let (jobs, todo) = sync_channel(IN_FLIGHT);
     let leaving = Arc::new(AtomicBool::new(false));
     let output = stream.try_clone().map_err(|_| AuditError::Gone)?;
-    let (owner, gone) = (Arc::clone(&state.owner), Arc::clone(&leaving));
+    let (inner, gone, theirs) = (Arc::clone(state), Arc::clone(&leaving), peer.clone());
     let answering = spawn("audit-answers", move || {
-        let _ = answer(&owner, &output, &todo, &gone); // the peer does not listen any more
+        let _ = answer(&inner, &theirs, &output, &todo, &gone); // the peer does not listen any more
         let _ = output.shutdown(Shutdown::Both); // and it is told that nobody else does
     });
     let answering = answering.map_err(|_| AuditError::Gone)?;
@@ -255,16 +263,21 @@ fn serve(
             request => request?,
         };
         let job = match request {
-            Request::Record { count } => match owner.submit(&read_batch(input, count)?, peer) {
-                Ok(submitted) => Job::Settle(submitted),
-                Err(error) => Job::Reply(failure(&error)),
-            },
+            Request::Record { count } => {
+                let batch = read_batch(input, count)?;
+                let submitted = owner.submit(&batch, peer);
+                Job::Settle(submitted, batch)
+            }
             Request::Status {} => Job::Reply(Reply::Status(owner.status())),
             Request::Checkpoint {} => told(owner.checkpoint().map(Reply::Note)),
             Request::Prove { selector } => told(owner.prove(&selector).map(Reply::Proof)),
             Request::Consistency { old } => told(owner.prove_consistency(old).map(Reply::Note)),
             Request::Retention { confirm_clock } => {
                 told(owner.retention(confirm_clock, peer).map(|report| Reply::Retention(Box::new(report))))
+            }
+            Request::RetentionApply { orders } => {
+                let applied = owner.apply_retention(orders, &[], peer);
+                told(applied.map(|applied| Reply::Applied(Box::new(applied))))
             }
             Request::Vault { ask } => {
                 told(owner.vault_call(*ask, peer).map(|answer| Reply::Vault(Box::new(answer))))
@@ -300,11 +313,13 @@ fn read_batch(input: &mut Input<'_>, count: usize) -> Result<Vec<Vec<u8>>, Audit
 
 /// The answering thread. It writes to the socket when there is nothing more to answer at once.
 fn answer(
-    owner: &Owner,
+    state: &State,
+    peer: &Peer,
     output: &UnixStream,
     todo: &Receiver<Job>,
     leaving: &AtomicBool,
 ) -> std::io::Result<()> {
+    let owner = &*state.owner;
     let mut output = BufWriter::with_capacity(64 * 1024, output);
     loop {
         let job = match todo.try_recv() {
@@ -317,7 +332,7 @@ fn answer(
         };
         let reply = match job {
             Job::Reply(reply) => reply,
-            Job::Settle(submitted) => match owner.settle(submitted) {
+            Job::Settle(submitted, batch) => match settle(state, peer, submitted, &batch) {
                 Ok(verdicts) => Reply::Recorded(verdicts.into_iter().map(Into::into).collect()),
                 Err(error) => failure(&error),
             },
@@ -325,6 +340,30 @@ fn answer(
         };
         write_message(&mut output, &reply)?;
     }
+}
+
+/// Between two attempts when the disk is full.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Waits for a batch; offers it again while the disk is full and the operator wants it to wait. Nothing of a batch that
+/// was refused for want of space is in the ledger.
+fn settle(
+    state: &State,
+    peer: &Peer,
+    submitted: Result<Submitted, AuditError>,
+    batch: &[Vec<u8>],
+) -> Result<Vec<crate::Verdict>, AuditError> {
+    let deadline = Instant::now() + Duration::from_millis(state.block.load(Ordering::Relaxed).min(3_600_000));
+    let mut settled = submitted.and_then(|submitted| state.owner.settle(submitted));
+    while matches!(&settled, Err(AuditError::Ledger(LedgerError::Full { .. })))
+        && Instant::now() < deadline
+        && !state.stopping.load(Ordering::SeqCst)
+    {
+        std::thread::sleep(AGAIN);
+        let again = state.owner.submit_again(batch, peer);
+        settled = again.and_then(|submitted| state.owner.settle(submitted));
+    }
+    settled
 }
 
 /// Writes what is found; the last reply is given back.

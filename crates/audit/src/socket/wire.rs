@@ -62,6 +62,9 @@ pub(crate) enum Request {
     Retention {
         confirm_clock: bool,
     },
+    RetentionApply {
+        orders: crate::retention::Orders,
+    },
     Vault {
         ask: Box<VaultCall>,
     },
@@ -96,6 +99,7 @@ pub(crate) enum Reply {
     Note(String),
     Proof(crate::proof::Proof),
     Retention(Box<crate::retention::Report>),
+    Applied(Box<crate::retention::Applied>),
     Vault(Box<VaultAnswer>),
     /// The stored event at this index is the next frame.
     Entry {

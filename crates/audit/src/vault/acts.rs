@@ -70,7 +70,7 @@ impl Owner {
     }
 
     /// Records one fact of the owner's own, and gives its index.
-    pub(super) fn told(&self, fact: Fact, peer: &Peer) -> Result<u64, AuditError> {
+    pub(crate) fn told(&self, fact: Fact, peer: &Peer) -> Result<u64, AuditError> {
         let fact = if peer.uid.is_empty() { fact } else { fact.subject("uid", peer.uid.clone()) };
         let verdicts = self.record_for(vec![fact], peer)?;
         let first = verdicts.into_iter().next().ok_or_else(|| AuditError::protocol("no verdict"))?;

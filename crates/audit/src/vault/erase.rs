@@ -21,6 +21,9 @@ use crate::{AuditError, clock};
 
 /// How the leaf of a destruction begins.
 const DESTROYED_LEAF: &[u8] = b"{\"act\":\"ERASURE.DESTROYED\",";
+/// Until which day a key is protected, and by what.
+type Floors = BTreeMap<Id, (String, String)>;
+
 /// Keys that one leaf names: with 33 bytes each it stays far below the size of an event.
 const MAX_KEYS: usize = 300;
 
@@ -135,8 +138,7 @@ impl Owner {
             plan.waits_for = format!("hold {}: {}", hold.id, hold.reason);
             return Ok(plan);
         }
-        let floors = self.floors(&keys, &subject.kind)?;
-        let today = clock::now().as_str()[..10].to_owned();
+        let (today, floors) = self.floors(&keys, &subject.kind)?;
         for key in keys {
             match floors.get(&key).filter(|(day, _)| *day > today) {
                 None => plan.now.push(key),
@@ -152,24 +154,30 @@ impl Owner {
         Ok(plan)
     }
 
-    /// For each key that the law still protects: until which day, and by what. Every leaf that was sealed under it counts.
-    fn floors(&self, keys: &[Id], kind: &str) -> Result<BTreeMap<Id, (String, String)>, AuditError> {
-        let mut floors: BTreeMap<Id, (String, String)> = BTreeMap::new();
-        let Some(table) = self.table()? else { return Ok(floors) };
+    /// Today, and for each key that the law still protects: until which day, and by what. Every leaf that was sealed under
+    /// it counts, from when the ledger recorded it: a caller's own date neither shortens nor lengthens a protection, and a
+    /// clock that is doubted ends none.
+    fn floors(&self, keys: &[Id], kind: &str) -> Result<(String, Floors), AuditError> {
+        let (mut floors, now) = (Floors::new(), clock::now());
+        let Some(table) = self.table()? else { return Ok((String::new(), floors)) };
+        let stamps = self.clock(&table, now)?;
         let wanted: BTreeSet<&Id> = keys.iter().collect();
         let mut known: BTreeSet<(Id, String, String)> = BTreeSet::new();
-        for entry in self.log.entries(0..self.log.durable_size()) {
+        // What was pruned is under nobody's protection any more.
+        let minimum = self.log.minimum();
+        for (entry, index) in self.log.entries(minimum..self.log.durable_size()).zip(minimum..) {
             let entry = entry?;
             if !holds(&entry, SEALED.as_bytes()) {
                 continue;
             }
             let Ok(event) = event::validate(&entry) else { continue };
+            let recorded = stamps.recorded(index).unwrap_or(now);
             for key in keys_of(&event).into_iter().filter(|key| wanted.contains(key)) {
                 // Days of one action differ; the floor is asked once for each.
-                if !known.insert((key, event.act.to_string(), event.ts.as_str()[..10].to_owned())) {
+                if !known.insert((key, event.act.to_string(), recorded.as_str()[..10].to_owned())) {
                     continue;
                 }
-                let Some(floor) = table.floor(&event.act, &[kind], event.ts) else { continue };
+                let Some(floor) = table.floor(&event.act, &[kind], recorded) else { continue };
                 let floor = (floor.date.to_string(), floor.regime);
                 let longest = floors.entry(key).or_insert_with(|| floor.clone());
                 if longest.0 < floor.0 {
@@ -177,7 +185,7 @@ impl Owner {
                 }
             }
         }
-        Ok(floors)
+        Ok((stamps.today(now).to_string(), floors))
     }
 
     fn queue_erasure(&self, queued: &Queued, keys: usize, peer: &Peer) -> Result<(), AuditError> {
@@ -267,7 +275,9 @@ impl Owner {
     pub(super) fn make_good(&self, vault: &mut Vault) -> Result<Vec<Destroyed>, AuditError> {
         let durable = self.log.durable_size();
         let mut again: BTreeSet<Id> = BTreeSet::new();
-        for entry in self.log.entries(vault.state.mark.min(durable)..durable) {
+        // Of destructions that were pruned nothing can be replayed, nor need it be: a vault from before one of them was
+        // closed under an epoch that it destroyed.
+        for entry in self.log.entries(vault.state.mark.max(self.log.minimum()).min(durable)..durable) {
             let entry = entry?;
             if !entry.starts_with(DESTROYED_LEAF) {
                 continue;

@@ -31,7 +31,8 @@ pub use sealed::{SEALED, SealedField, TOKEN};
 
 pub(crate) use door::{Door, Live, Need, Sealer};
 pub(crate) use random::Random;
-pub(crate) use sealed::{Fresh, Place, pseudonym};
+pub(crate) use sealed::{Fresh, Place, pseudonym, token};
+pub(crate) use store::Vault;
 
 /// What is wrong with the vault of a home, if it has one: by its checksums, and where its key-encryption key can be had,
 /// by its tags too.

@@ -155,6 +155,11 @@ pub(crate) fn token_code(key: &HmacSm3, label: &str, value: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hmac.finalize()[..TOKEN_BYTES])
 }
 
+/// The token of a value under the key of its subject.
+pub(crate) fn token(key: &Zeroizing<[u8; 32]>, label: &str, value: &str) -> String {
+    format!("{TOKEN}{}", token_code(&HmacSm3::new(key.as_slice()), label, value))
+}
+
 /// A name that stands for a subject under a key that nobody keeps.
 pub(crate) fn pseudonym(key: &HmacSm3, kind: &str, id: &str) -> String {
     format!("anon:{}", token_code(key, kind, id))

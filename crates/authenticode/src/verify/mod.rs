@@ -4,6 +4,7 @@
 //! all. So a file with an old SHA-1 signature and a SHA-256 one nested in it holds by the second, and a changed byte
 //! is refused whichever signature notices.
 
+mod document;
 mod report;
 mod rules;
 mod signature;
@@ -19,6 +20,7 @@ use crate::image::Image;
 use crate::pass::{self, Found, Wanted};
 use crate::{oid, sign, table};
 
+pub use document::{Document, document};
 pub use report::{Finding, Report, Signature, Stamp, StampKind};
 pub use rules::{Kind, Rule};
 

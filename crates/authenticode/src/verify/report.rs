@@ -117,6 +117,23 @@ impl std::fmt::Display for Finding {
 }
 
 impl Signature {
+    /// One of which nothing is known yet.
+    pub(crate) fn new(place: String, now: Time) -> Self {
+        Self {
+            place,
+            digest: None,
+            pages: None,
+            signer: None,
+            chain: None,
+            partial: Vec::new(),
+            judged_at: now,
+            stamps: Vec::new(),
+            opus: OpusInfo::default(),
+            seal: None,
+            findings: Vec::new(),
+        }
+    }
+
     /// Whether it breaks no rule.
     #[must_use]
     pub fn holds(&self) -> bool {

@@ -2,11 +2,12 @@
 
 use pkix::chain;
 use pkix::cms::{SignedData, SignerInfo};
+use pkix::der::Value;
 use pkix::{Certificate, Digest, PkixError};
 
 use super::report::{Finding, Signature};
 use super::rules::Rule;
-use super::{Facts, Place, stamp};
+use super::{Facts, Place, Request, stamp};
 use crate::attribute::{OpusInfo, SealRoots};
 use crate::content::IndirectData;
 use crate::error::{AuthenticodeError, Result};
@@ -23,19 +24,7 @@ const KERNEL_ROOTS: &[&str] = &[
 ];
 
 pub(super) fn check(place: &Place<'_>, facts: &Facts<'_>) -> Result<Signature> {
-    let mut out = Signature {
-        place: place.name.clone(),
-        digest: None,
-        pages: None,
-        signer: None,
-        chain: None,
-        partial: Vec::new(),
-        judged_at: facts.request.now,
-        stamps: Vec::new(),
-        opus: OpusInfo::default(),
-        seal: None,
-        findings: Vec::new(),
-    };
+    let mut out = Signature::new(place.name.clone(), facts.request.now);
     // What cannot be read is a finding of this signature: the others are still worth hearing about.
     if let Err(error) = examine(place, facts, &mut out) {
         match error {
@@ -63,25 +52,40 @@ fn examine(place: &Place<'_>, facts: &Facts<'_>, out: &mut Signature) -> Result<
     if Digest::from_oid(signer.digest.oid)? != content.algorithm || signed.digests != [signer.digest.oid] {
         out.findings.push(Finding::new(Rule::DigestMismatch));
     }
+    if place.name.contains('.') && signer.unsigned_values(oid::SPC_NESTED_SIGNATURE).next().is_some() {
+        out.findings.push(Finding::new(Rule::NestedDeep));
+    }
+    if judge(signer, &signed, value, facts.request, out)? {
+        kernel(content.algorithm, facts, out);
+    }
+    Ok(())
+}
+
+/// The signer of what was read: whether it signed this content, when, and whether it leads to an anchor. False when it
+/// did not sign.
+pub(super) fn judge(
+    signer: &SignerInfo<'_>,
+    signed: &SignedData<'_>,
+    content: Value<'_>,
+    request: &Request<'_>,
+    out: &mut Signature,
+) -> Result<bool> {
     if signer.signed_attribute(pkix::oid::MESSAGE_DIGEST)?.is_none()
         || signer.signed_attribute(pkix::oid::CONTENT_TYPE)?.is_none()
     {
         out.findings.push(Finding::new(Rule::NoAttributes));
-        return Ok(());
+        return Ok(false);
     }
-    let Some(certificate) = signed.certificate_of(signer, facts.request.others) else {
+    let Some(certificate) = signed.certificate_of(signer, request.others) else {
         out.findings.push(Finding::of(Rule::SignerCertificate, &signer.id));
-        return Ok(());
+        return Ok(false);
     };
     out.signer = Some(certificate.clone());
-    if let Err(error) = signer.verify(certificate, signed.content_type, value.body) {
+    if let Err(error) = signer.verify(certificate, signed.content_type, content.body) {
         out.findings.push(refused(&error).at(certificate));
-        return Ok(());
+        return Ok(false);
     }
-    if place.name.contains('.') && signer.unsigned_values(oid::SPC_NESTED_SIGNATURE).next().is_some() {
-        out.findings.push(Finding::new(Rule::NestedDeep));
-    }
-    let stamped = stamp::check(signer, &signed, facts, out);
+    let stamped = stamp::check(signer, signed, request, out);
     let lifetime = certificate
         .extensions
         .extended_key_usage
@@ -90,10 +94,9 @@ fn examine(place: &Place<'_>, facts: &Facts<'_>, out: &mut Signature) -> Result<
     if lifetime && stamped.is_some() {
         out.findings.push(Finding::new(Rule::LifetimeSigning).at(certificate));
     }
-    out.judged_at = stamped.filter(|_| !lifetime).unwrap_or(facts.request.now);
-    path(certificate, &signed, facts, out);
-    kernel(content.algorithm, facts, out);
-    Ok(())
+    out.judged_at = stamped.filter(|_| !lifetime).unwrap_or(request.now);
+    path(certificate, signed, request, out);
+    Ok(true)
 }
 
 pub(super) fn refused(error: &PkixError) -> Finding {
@@ -132,7 +135,7 @@ fn check_image(content: &IndirectData, facts: &Facts<'_>, out: &mut Signature) {
     }
 }
 
-fn attributes(signer: &SignerInfo<'_>, out: &mut Signature) -> Result<()> {
+pub(super) fn attributes(signer: &SignerInfo<'_>, out: &mut Signature) -> Result<()> {
     if let Some(value) = signer.signed_attribute(oid::SPC_SP_OPUS_INFO)? {
         out.opus = OpusInfo::read(value)?;
     }
@@ -143,18 +146,18 @@ fn attributes(signer: &SignerInfo<'_>, out: &mut Signature) -> Result<()> {
 }
 
 /// The path of the signer at the time that counts, and whether somebody took it back.
-fn path(certificate: &Certificate, signed: &SignedData<'_>, facts: &Facts<'_>, out: &mut Signature) {
+fn path(certificate: &Certificate, signed: &SignedData<'_>, request: &Request<'_>, out: &mut Signature) {
     let mut others = signed.certificates.clone();
-    others.extend_from_slice(facts.request.others);
-    let request = chain::Request {
-        anchors: facts.request.anchors,
+    others.extend_from_slice(request.others);
+    let asked = chain::Request {
+        anchors: request.anchors,
         others: &others,
         purpose: pkix::oid::KP_CODE_SIGNING,
         at: out.judged_at,
     };
-    match chain::build(certificate, &request) {
+    match chain::build(certificate, &asked) {
         Ok(chain) => {
-            for said in facts.request.revocation.statements(&chain, &others, facts.request.now) {
+            for said in request.revocation.statements(&chain, &others, request.now) {
                 let rule = match &said.verdict {
                     Err(_) => Rule::RevocationUnusable,
                     Ok(_) if said.revokes(out.judged_at) => Rule::Revoked,

@@ -5,7 +5,7 @@ use pkix::cms::{SignedData, SignerInfo};
 use pkix::tsp::{Token, TokenFault};
 use pkix::{Certificate, Digest, PkixError, Time};
 
-use super::Facts;
+use super::Request;
 use super::report::{Finding, Signature, Stamp, StampKind};
 use super::rules::Rule;
 use crate::oid;
@@ -14,13 +14,13 @@ use crate::oid;
 pub(super) fn check(
     signer: &SignerInfo<'_>,
     signed: &SignedData<'_>,
-    facts: &Facts<'_>,
+    request: &Request<'_>,
     out: &mut Signature,
 ) -> Option<Time> {
     let mut others = signed.certificates.clone();
-    others.extend_from_slice(facts.request.others);
+    others.extend_from_slice(request.others);
     for value in signer.unsigned_values(oid::SPC_RFC3161_TIMESTAMP) {
-        let (stamp, finding) = token(value.raw, signer.signature, facts.request.anchors, &others);
+        let (stamp, finding) = token(value.raw, signer.signature, request.anchors, &others);
         out.stamps.push(stamp);
         out.findings.extend(finding);
     }
@@ -29,7 +29,7 @@ pub(super) fn check(
         let mut stamp = Stamp { kind: StampKind::Legacy, time: None, authority: None, counts: false };
         let checked = checked.and_then(|countersigner| {
             stamp.time = countersigner.signing_time()?;
-            legacy(&countersigner, signer.signature, facts.request.anchors, &others, &mut stamp)
+            legacy(&countersigner, signer.signature, request.anchors, &others, &mut stamp)
         });
         stamp.counts = checked.is_ok();
         out.findings.extend(checked.err().map(|fault| finding(&fault)));

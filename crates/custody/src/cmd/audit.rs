@@ -4,6 +4,7 @@ mod alerts;
 mod bench;
 mod catalogue;
 mod certificate;
+mod dated;
 mod disclose;
 mod erase;
 mod export;

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Outcome};
 use crate::{aside, config, recorder};
 
 /// Shown at the end of the command's help.
-pub(crate) const EXAMPLES: &str = "Examples:\n  $ custody init\n  $ custody init --home ./audit-home --json";
+pub(crate) const EXAMPLES: &str = "Examples:\n  $ custody init\n  \
+$ custody init --home ./audit-home --json\n  $ custody init --home ./sha256-home --trees sha256";
 
 /// Arguments of `custody init`.
 #[derive(clap::Args)]
@@ -18,6 +19,19 @@ pub(crate) struct Args {
     /// Say what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
+    /// The trees that the ledger keeps for its life: GB/T 39786 asks for SM3, public tools for SHA-256
+    #[arg(long, value_enum, default_value_t)]
+    trees: Trees,
+}
+
+/// Trees of a new ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Trees {
+    /// SHA-256 and SM3
+    #[default]
+    Both,
+    /// SHA-256 alone: the hashing of the other is saved
+    Sha256,
 }
 
 /// What was made. The names are part of the interface.
@@ -46,10 +60,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
             false => format!("there is a home at {}; nothing to do\n", m.home),
         });
     }
-    let log_key = audit::create_home(context.home.path(), &host_name()).map_err(recorder::failure)?;
+    let log_key = match args.trees {
+        Trees::Both => audit::create_home(context.home.path(), &host_name()),
+        Trees::Sha256 => audit::create_home_with(context.home.path(), &host_name(), audit::Trees::Sha256),
+    };
+    let log_key = log_key.map_err(recorder::failure)?;
     let (signing_key, new) = signing_key(context)?;
     if created {
-        aside::write(&context.home.config_file(), config::TEMPLATE.as_bytes()).map_err(|e| {
+        let both = "#trees = [\"sha256\", \"sm3\"]";
+        let config = match args.trees {
+            Trees::Both => config::TEMPLATE.to_owned(),
+            Trees::Sha256 => config::TEMPLATE.replace(both, "trees = [\"sha256\"]"),
+        };
+        aside::write(&context.home.config_file(), config.as_bytes()).map_err(|e| {
             Failure::environment(
                 anyhow::Error::from(e).context(format!("cannot write custody.toml in {home}")),
             )

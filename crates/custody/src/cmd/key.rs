@@ -8,9 +8,10 @@ use clap::{Args, Subcommand};
 use event::Fact;
 use keystore::{DEFAULT_KEY, Keyring, KeystoreError, LOG_KEY, RingKey, Status};
 use serde::Serialize;
-use signing::{Algorithm, KeyId, PublicKey, Verifier as _};
+use signing::{Algorithm, KeyId, PublicKey, Sm2Verifier, Verifier as _};
 
 use super::Context;
+use crate::crypto;
 use crate::failure::{Failure, Outcome};
 use crate::given;
 use crate::recorder::Recorded;
@@ -51,7 +52,7 @@ enum Verb {
         after_help = "Examples:\n  $ custody key show default\n  $ custody key show default --pem > default.pub.pem"
     )]
     Show {
-        /// Name or key id
+        /// Name or key id; `sdf:INDEX` is a key of a GM/T 0018 device
         key: String,
         /// Print the public key as PEM and nothing else
         #[arg(long)]
@@ -204,6 +205,9 @@ fn list(ring: &Keyring, context: &Context) -> Outcome {
 }
 
 fn show(ring: &Keyring, key: &str, pem: bool, context: &Context) -> Outcome {
+    if let Some(signer) = crypto::sdf_signer(context, key)? {
+        return show_device(key, &signer.verifier(), pem, context);
+    }
     let (id, _) = ring.resolve(key).map_err(failure)?;
     let keys = ring.keys().map_err(failure)?;
     let found = keys.into_iter().find(|k| k.key_id == id);
@@ -219,6 +223,17 @@ fn show(ring: &Keyring, key: &str, pem: bool, context: &Context) -> Outcome {
         return context.output.json_line(&document);
     }
     context.output.text(&row.lines())
+}
+
+/// A key of a device has no record here: its public half is all that is known.
+fn show_device(name: &str, public: &Sm2Verifier, pem: bool, context: &Context) -> Outcome {
+    let spki = public.to_spki_pem().map_err(Failure::input)?;
+    if context.output.json {
+        return context.output.json_line(&serde_json::json!({
+            "name": name, "key_id": public.key_id().to_string(), "algorithm": "sm2", "public_key": spki,
+        }));
+    }
+    context.output.text(&if pem { spki } else { format!("{name}  sm2  {}\n", public.key_id()) })
 }
 
 fn trust(ring: &Keyring, file: &Path, name: &str, dry_run: bool, context: &Context) -> Outcome {

@@ -1,5 +1,6 @@
 //! The commands, one file a noun. Each takes its parsed arguments and the context, and prints through [`Output`].
 
+pub(crate) mod anchor;
 pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod doctor;

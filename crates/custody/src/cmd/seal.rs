@@ -2,12 +2,18 @@
 //!
 //! Both verbs end in [`concluded`], the one place where what happened leaves as a fact.
 
+mod bundle;
+mod compare;
 mod create;
+mod diff;
+mod prove;
+mod provenance;
 mod report;
 mod sign;
 mod signers;
 mod trust;
 mod verify;
+mod why;
 
 use std::path::Path;
 
@@ -21,6 +27,7 @@ pub(super) use trust::{Source, open};
 pub(super) use verify::read;
 
 use super::Context;
+use crate::crypto;
 use crate::failure::{Failure, Outcome};
 use crate::recorder::Recorded;
 
@@ -36,23 +43,41 @@ pub(crate) struct SealArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Seal a directory, an archive (ZIP, tar, tar.gz, tar.xz, tar.zst) or a file
+    /// Seal a directory, an archive (ZIP, 7z, tar, tar.gz, tar.xz, tar.zst) or a file
     #[command(after_help = "Examples:\n  $ custody seal create bin -o bin.seal.json\n  \
                       $ custody seal create release.zip -o release.seal.json --key release-2026\n  \
                       $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
+                      $ custody seal create release.zip -o inside.seal.json --nested\n  \
                       $ custody seal create bin -o two.seal.json --key default --key release-2026\n  \
                       $ custody seal create dist -o dist.seal.json --authenticode")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
-    #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026")]
+    #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026\n  \
+                      $ custody seal sign bin.seal.json --p12 code.p12 --password-file code.password")]
     Sign(sign::SignArgs),
+    /// Prove one file of what was sealed, so that it can be handed over and checked alone
+    #[command(after_help = prove::HELP)]
+    Prove(prove::ProveArgs),
+    /// Write a signature of a seal as a Sigstore bundle, or make one without a lasting key
+    #[command(after_help = bundle::HELP)]
+    Bundle(Box<bundle::BundleArgs>),
+    /// State who built what was sealed, and from what, as SLSA Provenance v1
+    #[command(after_help = provenance::HELP)]
+    Provenance(Box<provenance::ProvenanceArgs>),
+    /// Say what two seals list differently
+    #[command(after_help = diff::HELP)]
+    Diff(diff::DiffArgs),
+    /// Say what differs between two builds, and why
+    #[command(after_help = compare::HELP)]
+    Compare(compare::CompareArgs),
     /// Say whether an artefact is still what was sealed, and name what is not
     #[command(
         after_help = "Exit code 0: nothing differs; 1: something does, or nobody trusted signed; 2: the seal or the\n\
                       artefact cannot be understood.\n\n\
                       Examples:\n  $ custody seal verify bin --seal bin.seal.json\n  \
                       $ custody seal verify release.zip --seal release.seal.json --trust build.pub.pem --json\n  \
-                      $ custody seal verify bin --seal two.seal.json --trust two-of-us.toml"
+                      $ custody seal verify bin --seal two.seal.json --trust two-of-us.toml\n  \
+                      $ custody seal verify bin/payments --proof payments.proof.json"
     )]
     Verify(verify::VerifyArgs),
 }
@@ -82,6 +107,11 @@ pub(crate) fn run(args: SealArgs, context: &Context) -> Outcome {
     match args.verb {
         Verb::Create(args) => create::run(&args, context),
         Verb::Sign(args) => sign::run(&args, context),
+        Verb::Prove(args) => prove::run(&args, context),
+        Verb::Bundle(args) => bundle::run(&args, context),
+        Verb::Provenance(args) => provenance::run(&args, context),
+        Verb::Diff(args) => diff::run(&args, context),
+        Verb::Compare(args) => compare::run(&args, context),
         Verb::Verify(args) => verify::run(&args, context),
     }
 }
@@ -103,6 +133,7 @@ pub(crate) fn collect(
     options: &evidence::Options,
     context: &Context,
 ) -> Result<evidence::Evidence, Failure> {
+    let options = &evidence::Options { sm3: crypto::seal_sm3(context)?, ..options.clone() };
     let bar = context.output.bytes_bar(None, "hashing");
     let result = evidence::collect(path, options, &|done, total| {
         if let Some(total) = total.filter(|t| bar.length() != Some(*t)) {
@@ -139,6 +170,9 @@ pub(crate) fn unreadable(error: EvidenceError, path: &Path) -> Failure {
         EvidenceError::NoDirectory { headers: 1.., .. } => Some(
             "`zip -FF FILE --out MENDED` rebuilds the directory from what still stands; then seal that"
                 .to_owned(),
+        ),
+        EvidenceError::Device(_) => Some(
+            "mend the device; or let the processor compute: `seal_sm3 = \"cpu\"` in custody.toml".to_owned(),
         ),
         EvidenceError::Unstable { .. } => Some("stop whatever writes to it, then try again".to_owned()),
         _ => None,

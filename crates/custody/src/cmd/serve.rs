@@ -60,6 +60,7 @@ pub(crate) fn run(args: ServeArgs, context: &Context) -> Outcome {
     }
     let config = Config::of(&context.home)?;
     let mut serve = config.serve;
+    let evidence = serve.evidence.take();
     if !args.listen.is_empty() {
         serve.listen = args.listen;
     }
@@ -68,7 +69,18 @@ pub(crate) fn run(args: ServeArgs, context: &Context) -> Outcome {
     serve.client_ca = args.client_ca.or(serve.client_ca);
     serve.token_file = args.token_file.or(serve.token_file);
     let settings = Settings::of(serve, args.insecure_loopback, home.join(token::FILE))?;
+    let authority = match &evidence {
+        Some(name) => Some(crate::chains::find(&config.anchor, name)?.open(&home)?),
+        None => None,
+    };
     let rules = home.join(config.alerts.file.unwrap_or_else(|| "alerts.toml".into()));
-    let orders = Orders { settings, pulse: config.heartbeat.pulse(), rules, output: context.output };
+    let orders = Orders {
+        settings,
+        pulse: config.heartbeat.pulse(),
+        cadence: config.retention.cadence(),
+        rules,
+        authority,
+        output: context.output,
+    };
     daemon::run(orders, &home)
 }

@@ -61,7 +61,7 @@ impl Gate {
         line: &Line,
         headers: &HeaderMap,
     ) -> Result<(Caller, Rights), Problem> {
-        let caller = |name: &str, via| Caller { name: name.to_owned(), via, ip: Some(line.ip) };
+        let caller = |name: &str, via| Caller { name: name.to_owned(), via, ip: Some(line.ip), trace: None };
         if settings.insecure_loopback {
             return local(headers).map(|()| (caller("loopback", Via::Loopback), Rights::ALL));
         }

@@ -9,9 +9,11 @@ mod answer;
 mod body;
 mod connection;
 mod events;
+mod evidence;
 mod figures;
 mod gate;
 mod intake;
+mod keep;
 mod listen;
 mod notify;
 mod otlp;
@@ -50,7 +52,9 @@ pub(crate) struct Daemon {
     intake: Intake,
     figures: Figures,
     alarm: alarm::Watch,
+    readings: read::Readings,
     spill: Option<Arc<audit::Spill>>,
+    evidences: Option<evidence::Evidences>,
     output: Output,
 }
 
@@ -58,7 +62,10 @@ pub(crate) struct Daemon {
 pub(crate) struct Orders {
     pub(crate) settings: Settings,
     pub(crate) pulse: audit::Pulse,
+    pub(crate) cadence: Option<audit::retention::Cadence>,
     pub(crate) rules: std::path::PathBuf,
+    /// Who anchors what comes as evidence.
+    pub(crate) authority: Option<Box<dyn anchor::Authority>>,
     pub(crate) output: Output,
 }
 
@@ -84,18 +91,34 @@ impl Daemon {
 
 /// Owns the home and serves until it is told to stop.
 pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
-    let Orders { settings, pulse, rules, output } = orders;
+    let Orders { settings, pulse, cadence, rules, authority, output } = orders;
     settings.check()?;
     let gate = Gate::read(&settings)?;
     let listeners = listen::bind(&settings.listen)?;
     let session = Arc::new(audit::own(home).map_err(failure)?);
+    if settings.disk_full.get("socket") == Some(&settings::WhenFull::Block) {
+        session.block_when_full(settings.block).map_err(failure)?;
+    }
     let alarm = alarm::Watch::start(&session, Some(rules), home)?;
     let spill = store::open_spill(&settings)?;
+    let evidences = authority.map(|who| evidence::Evidences::start(&session, who)).transpose()?;
     let heart = session.beat(pulse).map_err(failure)?;
+    let keeping = cadence.map(|cadence| keep::start(&session, cadence, output)).transpose()?;
     let intake = Intake::new(&settings);
     let gate = RwLock::new(Arc::new(gate));
-    let figures = Figures::default();
-    let daemon = Arc::new(Daemon { session, settings, gate, intake, figures, alarm, spill, output });
+    let (figures, readings) = (Figures::default(), read::Readings::default());
+    let daemon = Arc::new(Daemon {
+        session,
+        settings,
+        gate,
+        intake,
+        figures,
+        alarm,
+        readings,
+        spill,
+        evidences,
+        output,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(daemon.intake.threads())
@@ -107,6 +130,7 @@ pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
         })?;
     let served = runtime.block_on(serve(&daemon, listeners));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(keeping); // a pass that runs is finished
     drop(heart); // says that the ledger was closed in order
     served
 }

@@ -1,13 +1,15 @@
 //! What is read over HTTP: one event, a proof, and the log as monitors read it (c2sp.org/tlog-tiles). Whoever reads
 //! an event is recorded before it is shown.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use audit::{Reader, Recorder as _, Selector};
 use event::Fact;
 use hyper::StatusCode;
-use tlog::Tile;
 use tlog::tile::Level;
+use tlog::{TILE_WIDTH, Tile};
 
 use super::Daemon;
 use super::answer::{Answer, Problem, json, of};
@@ -40,7 +42,7 @@ pub(crate) fn tile(daemon: &Daemon, asked: &Asked) -> Result<Answer, Problem> {
     let tile = Tile::parse(&path).map_err(|e| Problem::not_found(e.to_string()))?;
     let bytes = daemon.session.tile(tile)?.ok_or_else(|| Problem::not_found("the log has no such tile"))?;
     if tile.level == Level::Entries {
-        recorded(daemon, asked, "bundle", &tile.index.to_string())?;
+        reading(daemon, asked, tile.index)?;
     }
     Ok(of(StatusCode::OK, "application/octet-stream", bytes))
 }
@@ -84,11 +86,41 @@ fn reader(asked: &Asked) -> Reader {
     }
 }
 
+/// How long a caller reads on under one event.
+const READING: Duration = Duration::from_secs(300);
+/// Callers whose readings are remembered; beyond that each bundle is an event again.
+const MAX_READINGS: usize = 4096;
+
+/// What callers were recorded to read: bundles from one on to the last there was, for five minutes.
+#[derive(Default)]
+pub(crate) struct Readings(Mutex<HashMap<String, (Instant, u64, u64)>>);
+
+/// A monitor reads thousands of bundles one after another: one event says from which on to which, before the first is
+/// shown. What it then reads of that within five minutes needs no other.
+fn reading(daemon: &Daemon, asked: &Asked, bundle: u64) -> Result<(), Problem> {
+    let caller = &asked.caller;
+    let key = format!("{}\0{}\0{:?}", caller.name, caller.via.as_str(), caller.ip);
+    let mut readings = daemon.readings.0.lock().unwrap_or_else(PoisonError::into_inner);
+    readings.retain(|_, (since, ..)| since.elapsed() < READING);
+    if readings.get(&key).is_some_and(|(_, from, to)| (*from..=*to).contains(&bundle)) {
+        return Ok(());
+    }
+    let size = daemon.session.metrics()?.published;
+    let to = (size.saturating_sub(1) / TILE_WIDTH).max(bundle);
+    recorded(daemon, asked, bundle, to)?;
+    if readings.len() < MAX_READINGS {
+        readings.insert(key, (Instant::now(), bundle, to));
+    }
+    Ok(())
+}
+
 /// Records that the caller reads a part of the log.
-fn recorded(daemon: &Daemon, asked: &Asked, what: &'static str, which: &str) -> Result<(), Problem> {
+fn recorded(daemon: &Daemon, asked: &Asked, from: u64, to: u64) -> Result<(), Problem> {
     let fact = Fact::new("AUDIT.READ")
         .subject("client", asked.caller.name.clone())
-        .object(what, which.chars().take(64).collect::<String>())
+        .object("bundles_from", from.to_string())
+        .object("bundles_to", to.to_string())
+        .context("for_seconds", READING.as_secs().to_string())
         .context("via", "http")
         .context("name_by", asked.caller.via.as_str());
     let fact = match asked.caller.ip {

@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use super::answer::{Answer, Problem};
 use super::gate::Line;
 use super::intake::Room;
-use super::{Daemon, answer, body, events, otlp, read};
+use super::{Daemon, answer, body, events, evidence, otlp, read};
 
 /// A handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,8 @@ enum Handler {
     Checkpoint,
     Tile,
     Seen,
+    Evidence,
+    Evidenced,
 }
 
 /// One row of the table.
@@ -73,6 +75,14 @@ const ROUTES: &[Route] = &[
         query: &["within"],
         handler: Handler::Seen,
     },
+    Route {
+        method: Method::POST,
+        path: "/v1/evidence",
+        right: Some(Right::Record),
+        query: &[],
+        handler: Handler::Evidence,
+    },
+    get("/v1/evidence/", Some(Right::Record), Handler::Evidenced),
     get("/checkpoint", Some(Right::Monitor), Handler::Checkpoint),
     get("/tile/", Some(Right::Monitor), Handler::Tile),
 ];
@@ -131,7 +141,8 @@ async fn carry_out(
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
     let Some(right) = route.right else { return Ok(open(daemon, route.handler)) };
-    let caller = daemon.gate().admit(&daemon.settings, line, request.headers(), right)?;
+    let mut caller = daemon.gate().admit(&daemon.settings, line, request.headers(), right)?;
+    caller.trace = trace_id(request.headers());
     let query = audit::intake::parse_query(request.uri().query().unwrap_or_default())
         .and_then(|query| query.only(route.query).map(|()| query))
         .map_err(|e| Problem::bad(e.to_string()))?;
@@ -159,6 +170,22 @@ async fn carry_out(
                 otlp::record(daemon, &asked, encoding, body, packing)
             })
             .await
+        }
+        Handler::Evidence => {
+            let packing = body::packing(request.headers())?;
+            if body::media_type(request.headers()) != "application/json" {
+                let detail = "evidence comes as application/json";
+                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+            }
+            let body = whole(daemon, request).await?;
+            on_a_thread(daemon, asked, move |daemon, asked| {
+                let body = body::unpack(body, packing, daemon.settings.max_body)?;
+                evidence::submit(daemon, &asked, &body)
+            })
+            .await
+        }
+        Handler::Evidenced => {
+            on_a_thread(daemon, asked, |daemon, asked| evidence::status(daemon, &asked)).await
         }
         Handler::Event => on_a_thread(daemon, asked, |daemon, asked| read::event(daemon, &asked)).await,
         Handler::Proof => on_a_thread(daemon, asked, |daemon, asked| read::proof(daemon, &asked)).await,
@@ -197,4 +224,48 @@ async fn on_a_thread(
     done.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request broke something"))
     })
+}
+
+/// The trace that a request belongs to: the second part of `traceparent` (W3C Trace Context, section 3.2.2).
+fn trace_id(headers: &hyper::HeaderMap) -> Option<String> {
+    let mut values = headers.get_all("traceparent").iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let parts: Vec<&str> = value.to_str().ok()?.split('-').collect();
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let [version, trace, parent, flags, rest @ ..] = &parts[..] else { return None };
+    // Version ff is forbidden; later ones may have more parts, 00 has not.
+    let known = hex(version, 2) && *version != "ff" && (*version != "00" || rest.is_empty());
+    let whole = known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let zero = |text: &str| text.bytes().all(|b| b == b'0');
+    (whole && !zero(trace) && !zero(parent)).then(|| (*trace).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_taken_from_a_whole_header_only() {
+        let of = |value: &str| {
+            let mut headers = hyper::HeaderMap::new();
+            headers.insert("traceparent", value.parse().unwrap());
+            trace_id(&headers)
+        };
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(of(&format!("00-{trace}-00f067aa0ba902b7-01")).as_deref(), Some(trace));
+        assert_eq!(of(&format!("cc-{trace}-00f067aa0ba902b7-01-what")).as_deref(), Some(trace));
+        for bad in [
+            "",
+            trace,
+            &format!("ff-{trace}-00f067aa0ba902b7-01"),
+            &format!("00-{trace}-00f067aa0ba902b7-01-more"),
+            &format!("00-{trace}-0000000000000000-01"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
 }

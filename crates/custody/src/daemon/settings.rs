@@ -30,9 +30,11 @@ pub(crate) struct Serve {
     pub(crate) clients: std::collections::BTreeMap<String, String>,
     /// The file of bearer tokens; `serve.tokens` in the home when it is there.
     pub(crate) token_file: Option<PathBuf>,
+    /// The `[[anchor]]` that anchors what comes to `/v1/evidence`.
+    pub(crate) evidence: Option<String>,
     /// The action of an OTLP record that names none.
     pub(crate) otlp_act: Option<String>,
-    /// What happens to events while the disk is full, by the way they come: `http`, `otlp`.
+    /// What happens to events while the disk is full, by the way they come: `http`, `otlp`, `socket`.
     pub(crate) disk_full: std::collections::BTreeMap<String, WhenFull>,
     /// Seconds that a request waits for room, where it waits.
     pub(crate) block: Option<u64>,
@@ -77,6 +79,25 @@ impl Heartbeat {
         };
         let silence = self.silence.map(|silence| seconds(Some(silence), pulse.interval));
         audit::Pulse { interval: seconds(self.interval, pulse.interval), tolerance, silence }
+    }
+}
+
+/// `[retention]` as it is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keeping {
+    /// Seconds between two passes.
+    pub(crate) every: Option<u64>,
+    /// Whether what may go is removed.
+    pub(crate) prune: bool,
+}
+
+impl Keeping {
+    /// How often and how far; nothing when the operator wants none.
+    pub(crate) fn cadence(self) -> Option<audit::retention::Cadence> {
+        let seconds = self.every.unwrap_or(3600).min(7 * 86_400);
+        let every = Duration::from_secs(seconds);
+        (seconds > 0).then_some(audit::retention::Cadence { every, prune: self.prune })
     }
 }
 
@@ -141,8 +162,12 @@ impl Settings {
                 usage(&format!("`{word}` is no right; there are record, read, monitor, metrics"))
             })
         };
-        if serve.disk_full.keys().any(|way| !["http", "otlp"].contains(&way.as_str())) {
-            return Err(usage("`disk_full` is for the ways `http` and `otlp`"));
+        if serve.disk_full.keys().any(|way| !["http", "otlp", "socket"].contains(&way.as_str())) {
+            return Err(usage("`disk_full` is for the ways `http`, `otlp` and `socket`"));
+        }
+        if serve.disk_full.get("socket") == Some(&WhenFull::Spill) {
+            return Err(usage("what comes over the socket can be refused or wait: it is told its index")
+                .hint("`disk_full = { socket = \"block\" }`"));
         }
         let spills = serve.disk_full.values().any(|when| *when == WhenFull::Spill);
         let spill = spills.then(|| {

@@ -145,3 +145,36 @@ fn a_go_service_posts_what_it_has() {
     let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
     assert_eq!((status, answer["accepted"].as_u64()), ("200", Some(1000)));
 }
+
+#[test]
+fn an_event_without_a_trace_gets_that_of_its_request() {
+    let (home, token) = home();
+    let daemon = Daemon::start(&home, &[]);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let post = |body: &str, trace: &str| {
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             traceparent: 00-{trace}-00f067aa0ba902b7-01"
+        );
+        let answer = daemon.ask(&head, body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["verdicts"][0]["index"].as_u64().unwrap()
+    };
+    let own = event(&id(2)).replace(r#""ip":"#, r#""trace_id":"own","ip":"#);
+    let (first, second) = (post(&event(&id(1)), trace), post(&own, trace));
+    // Sent again within another request, it is the same event.
+    assert_eq!(post(&event(&id(1)), "00000000000000000000000000000001"), first);
+    assert_eq!(post(&own, "00000000000000000000000000000001"), second);
+    drop(daemon.stop());
+    let stored = stored(&home, "AUTH.LOGIN.FAIL");
+    assert_eq!(
+        (&stored[0]["ctx"]["trace_id"], &stored[0]["ctx"]["peer.trace"]),
+        (&trace.into(), &"traceparent".into())
+    );
+    assert_eq!(
+        (&stored[1]["ctx"]["trace_id"], &stored[1]["ctx"]["peer.trace"]),
+        (&"own".into(), &serde_json::Value::Null)
+    );
+    let opened = crate::rig::stored(&home, "LEDGER.OPENED");
+    assert!(!opened[0]["ctx"]["host"].as_str().unwrap().is_empty());
+}

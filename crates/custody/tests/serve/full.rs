@@ -132,8 +132,10 @@ fn a_source_that_spills_loses_nothing_even_if_the_daemon_dies() {
     assert_eq!(answer.status, 503, "{}", answer.body);
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
-    small.empty(); // opening a ledger takes room for a checkpoint
+    // It starts on the full disk, says what it has, and takes up what waits as soon as there is room.
     let daemon = Daemon::start(&small.home, &[]);
+    assert_eq!(daemon.get("/checkpoint", &small.token).status, 200);
+    small.empty();
     let all: Vec<String> = (1..=20).map(id).collect();
     let there = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
@@ -145,4 +147,50 @@ fn a_source_that_spills_loses_nothing_even_if_the_daemon_dies() {
     assert_eq!(code, Some(0));
     assert!(said.contains("recorded 20 events that waited"), "{said}");
     assert!(text(&small.home.run(&["audit", "verify"], 0).stdout).contains("holds"));
+}
+
+/// Killed with events that no checkpoint covers yet, and not a byte left: the room that was set aside is what it starts
+/// with.
+#[test]
+fn a_daemon_killed_on_a_full_disk_starts_again() {
+    let Some(small) = Small::new("") else { return };
+    let mut daemon = Daemon::start(&small.home, &[]);
+    let many: String = (0..400).map(|n| event(&id(n)) + "\n").collect();
+    // Killed at once: within the second in which a checkpoint would have covered them.
+    assert_eq!(daemon.post("/v1/events", "application/x-ndjson", &small.token, many.as_bytes()).status, 200);
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    small.fill();
+    assert!(small.home.path().join("reserve").is_file());
+    let daemon = Daemon::start(&small.home, &[]);
+    let checkpoint = daemon.get("/checkpoint", &small.token).body;
+    let size: u64 = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+    assert!(size >= 400, "{checkpoint}");
+    small.empty();
+    drop(daemon.stop());
+    assert_eq!(small.stored().len(), 400);
+    small.home.run(&["audit", "verify"], 0);
+    assert!(small.home.path().join("reserve").is_file(), "and set aside again");
+}
+
+#[test]
+fn a_client_of_the_socket_waits_for_room_if_the_operator_says_so() {
+    let Some(small) = Small::new("disk_full = { socket = \"block\" }") else { return };
+    small.fill();
+    let daemon = Daemon::start(&small.home, &[]);
+    let note = format!("\"ctx\":{{\"note\":\"{}\",", "x".repeat(9000));
+    // One that is refused whatever the disk says, and one that waits.
+    let lines = format!("{{}}\n{}\n", event(&id(1)).replace("\"ctx\":{", &note));
+    std::thread::scope(|scope| {
+        let recording = scope.spawn(|| small.home.run_with(&["audit", "record"], lines.as_bytes(), 2));
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(!recording.is_finished(), "it waits");
+        small.empty();
+        let receipts = text(&recording.join().unwrap().stdout);
+        assert!(receipts.contains(&id(1)), "{receipts}");
+    });
+    let page = daemon.get("/metrics", &small.token).body;
+    assert!(page.lines().any(|line| line == "custody_ledger_refused_total{rule=\"missing\"} 1"), "{page}");
+    drop(daemon.stop());
+    assert_eq!(small.stored(), [id(1)]);
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod alerts;
 mod events;
+mod evidence;
 mod full;
 mod heart;
 mod hostile;

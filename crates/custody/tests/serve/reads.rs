@@ -38,6 +38,13 @@ fn a_monitor_reads_the_log_as_tiles() {
     for path in ["/tile/0/000", "/tile/0/001", "/tile/entries/000"] {
         assert_eq!(daemon.get(path, &token).status, 200, "{path}");
     }
+    for path in ["/tile/entries/001", "/tile/entries/000"] {
+        assert_eq!(daemon.get(path, &token).status, 200, "{path}");
+    }
+    let said = stored(&home, "AUDIT.READ");
+    let bundles: Vec<_> = said.iter().filter(|read| read["obj"]["bundles_from"] == "0").collect();
+    assert_eq!(bundles.len(), 1, "one reading, one event: {said:?}");
+    assert_eq!(bundles[0]["obj"]["bundles_to"], ((size - 1) / 256).to_string());
     for path in
         ["/tile/0/0", "/tile/0/../../keys/log.pem", "/tile/..%2f..%2fkeys", "/tile/9/000", "/tile/0/999"]
     {
@@ -83,4 +90,40 @@ fn the_figures_are_what_happened() {
     let accepted = page.body.lines().find_map(|line| line.strip_prefix("custody_ledger_accepted_total "));
     assert!(accepted.unwrap().parse::<u64>().unwrap() > 2, "{}", page.body);
     assert!(page.body.contains("custody_ledger_acknowledgement_seconds_bucket{le=\"+Inf\"}"));
+}
+
+/// Tessera's `fsck` and client judge the running daemon, as any monitor would.
+#[test]
+fn tessera_finds_nothing_wrong_over_http() {
+    let skipped = |why: &str| {
+        assert!(std::env::var_os("CUSTODY_REQUIRE_PEERS").is_none(), "peers are required: {why}");
+        eprintln!("SKIPPED: {why}");
+    };
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledger/tests/tessera-judge");
+    let (home, token) = home();
+    let judge = home.folder().join("judge");
+    let go = |arguments: &[&str]| {
+        let mut go =
+            std::process::Command::new(std::env::var_os("CUSTODY_GO").unwrap_or_else(|| "go".into()));
+        go.args(arguments).current_dir(&source);
+        go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly").env("GOWORK", "off").output()
+    };
+    if !go(&["mod", "download"]).is_ok_and(|output| output.status.success()) {
+        return skipped("no Go, or Tessera's modules are not available");
+    }
+    let built = go(&["build", "-o", judge.to_str().unwrap(), "."]).unwrap();
+    assert!(built.status.success(), "{}", crate::support::text(&built.stderr));
+    let daemon = Daemon::start(&home, &[]);
+    let many: String = (0..700).map(|n| event(&id(n)) + "\n").collect();
+    assert_eq!(daemon.post("/v1/events", "application/x-ndjson", &token, many.as_bytes()).status, 200);
+    home.run(&["audit", "checkpoint"], 0);
+    let key = std::fs::read_to_string(home.path().join("keys/log.vkey")).unwrap();
+    let judged = std::process::Command::new(judge)
+        .arg(format!("http://{}/", daemon.address))
+        .arg(key.trim())
+        .env("TOKEN", &token)
+        .output()
+        .unwrap();
+    assert!(judged.status.success(), "{}", crate::support::text(&judged.stderr));
+    assert!(crate::support::text(&judged.stdout).starts_with("size 7"));
 }

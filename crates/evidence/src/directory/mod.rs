@@ -35,6 +35,9 @@ mod sys;
 /// below the thousand descriptors that a process usually has.
 const QUEUE: usize = 384;
 
+/// Files that are worth waking a thread for.
+const BATCH: usize = 32;
+
 /// What a walk meets.
 pub(crate) enum Met {
     /// A regular file.
@@ -60,7 +63,7 @@ pub(crate) fn observe(
         meter: Meter::new(progress, None),
         images: options.images,
     };
-    engine::run(&&shared, options.workers(), || {
+    engine::run(&&shared, (options.workers(), options.sm3.as_deref()), || {
         let mut walk = Walk { options, shared: &shared };
         if let Err(error) = sys::walk(root, &mut walk) {
             shared.fail(error);
@@ -86,6 +89,10 @@ struct Job {
 struct Queue {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// Threads that wait for a job: to wake nobody costs a system call too.
+    waiting: usize,
+    /// Whether the walker waits for room.
+    full: bool,
 }
 
 /// What the walking thread and the hashing threads have in common. The first failure ends them all.
@@ -134,14 +141,19 @@ impl Shared<'_> {
     fn push(&self, job: Job) {
         let mut queue = lock(&self.queue);
         while queue.jobs.len() >= QUEUE && !self.stopped() {
+            queue.full = true;
             // A failing thread may end without a word, hence the time.
             let waited = self.room.wait_timeout(queue, std::time::Duration::from_millis(50));
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if !self.stopped() {
             queue.jobs.push_back(job);
+            // One job is no reason to wake up, unless none follows: see `close`.
+            let wake = queue.waiting > 0 && queue.jobs.len() >= BATCH;
             drop(queue);
-            self.changed.notify_one();
+            if wake {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -157,9 +169,10 @@ impl Shared<'_> {
                 return Next::Never;
             }
             if let Some(job) = queue.jobs.pop_front() {
-                let half = queue.jobs.len() == QUEUE / 2;
+                let room = queue.full && queue.jobs.len() <= QUEUE / 2;
+                queue.full &= !room;
                 drop(queue);
-                if half {
+                if room {
                     self.room.notify_one();
                 }
                 return Next::Task(job);
@@ -167,7 +180,11 @@ impl Shared<'_> {
             match (queue.closed, idle) {
                 (true, _) => return Next::Never,
                 (false, false) => return Next::Later,
-                (false, true) => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                (false, true) => {
+                    queue.waiting += 1;
+                    queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue.waiting -= 1;
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 
 use gm::DualDigest;
+use gmdevice::Device;
 use seal::{Entry, EntryPath, Format, MAX_PATH};
 
 use super::BLOCK;
@@ -23,10 +24,10 @@ use crate::tape::Tape;
 const MAX_META: u64 = 1 << 20;
 
 /// Walks the archive on `tape`; `size` is the container's.
-pub(crate) fn walk(
-    tape: &mut Tape<'_>,
+pub(crate) fn walk<'a>(
+    tape: &'a mut Tape<'_>,
     format: Format,
-    options: &Options,
+    options: &'a Options,
     size: u64,
     collector: &mut Collector<'_>,
 ) -> Result<(), EvidenceError> {
@@ -44,6 +45,7 @@ pub(crate) fn walk(
         files: HashMap::new(),
         buffer: vec![0; content::CHUNK],
         images: options.images,
+        device: options.sm3.as_deref(),
     };
     match walker.run() {
         Ok(()) => Ok(()),
@@ -83,6 +85,7 @@ struct Walker<'a, 'c, 's> {
     files: HashMap<EntryPath, Linkable>,
     buffer: Vec<u8>,
     images: Images,
+    device: Option<&'a Device>,
 }
 
 /// What headers before an entry say of it.
@@ -259,9 +262,10 @@ impl Walker<'_, '_, '_> {
             |e| EvidenceError::from_io(e, |source| EvidenceError::Decode { path: path.to_string(), source });
         let budget = self.stream.budget;
         let mut input = Expanded::new(self.stream.by_ref().take(map.packed()), map, budget);
-        let (read, digest) =
-            content::hash(&mut input, &mut self.buffer, |piece| self.collector.content(path, piece))
-                .map_err(failed)?;
+        let (read, digest) = content::hash(&mut input, &mut self.buffer, self.device, |piece| {
+            self.collector.content(path, piece)
+        })
+        .map_err(failed)?;
         if read != map.size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
@@ -317,7 +321,8 @@ impl Walker<'_, '_, '_> {
             watch.see(piece);
             self.collector.content(path, piece)
         };
-        let (read, digest) = content::hash(&mut input, &mut self.buffer, each).map_err(failed)?;
+        let (read, digest) =
+            content::hash(&mut input, &mut self.buffer, self.device, each).map_err(failed)?;
         if read != size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }

@@ -134,9 +134,8 @@ impl Raw {
         let (kind, mode) = self.kind_and_mode(made_by, attributes).map_err(wrong)?;
         check_kind(kind, wide.size).map_err(wrong)?;
         let offset = wide.offset.checked_add(directory.base).ok_or_else(malformed)?;
-        let name = self.name.clone().into_boxed_slice();
         let Wide { size, compressed, .. } = wide;
-        Ok(Record { path, kind, mode, name, flags, method, crc, compressed, size, offset, central })
+        Ok(Record { path, kind, mode, flags, method, crc, compressed, size, offset, central })
     }
 
     /// The name without a directory's final `/`. It must be UTF-8 whether or not the flag (§4.4.4 bit 11) says so:

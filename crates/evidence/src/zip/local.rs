@@ -23,7 +23,7 @@ impl Record {
 
     /// Where the entry ends at the earliest.
     pub(super) fn least_end(&self) -> u64 {
-        self.offset.saturating_add((FIXED + self.name.len()) as u64).saturating_add(self.compressed)
+        self.offset.saturating_add((FIXED + self.name_length()) as u64).saturating_add(self.compressed)
     }
 
     fn wrong(&self, why: &'static str) -> EvidenceError {
@@ -32,8 +32,8 @@ impl Record {
 }
 
 /// Bytes of a local header without its extra fields.
-pub(super) fn least_header(name: &[u8]) -> u64 {
-    (FIXED + name.len()) as u64
+pub(super) fn least_header(record: &Record) -> u64 {
+    (FIXED + record.name_length()) as u64
 }
 
 /// Reads the header in front of the data and checks every field that the central record has too. Gives the
@@ -73,7 +73,7 @@ impl Header {
     }
 
     fn compare(&self, name: &[u8], extra: &[u8], record: &Record) -> Result<(), &'static str> {
-        if name != &*record.name {
+        if !record.is_named(name) {
             return Err("its local and central headers disagree on the name");
         }
         if self.flags & !EFFORT != record.flags & !EFFORT {

@@ -32,8 +32,6 @@ pub(crate) struct Record {
     pub(crate) path: EntryPath,
     pub(crate) kind: EntryKind,
     pub(crate) mode: u32,
-    /// The name as it stands, a directory's final `/` included.
-    pub(crate) name: Box<[u8]>,
     pub(crate) flags: u16,
     pub(crate) method: u16,
     pub(crate) crc: u32,
@@ -46,6 +44,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Whether this is its name as it stands: a directory's ends in `/`, and no other does.
+    fn is_named(&self, name: &[u8]) -> bool {
+        let path = match self.kind {
+            EntryKind::Directory => name.strip_suffix(b"/"),
+            _ => Some(name),
+        };
+        path == Some(self.path.as_str().as_bytes())
+    }
+
+    fn name_length(&self) -> usize {
+        self.path.as_str().len() + usize::from(self.kind == EntryKind::Directory)
+    }
+
     /// What the record describes, once its content is hashed; `target` is that of a symbolic link.
     fn entry(&self, digest: DualDigest, target: &[u8]) -> Result<Entry, EvidenceError> {
         let path = self.path.clone();

@@ -56,8 +56,7 @@ impl Listing {
     fn is_overlapped(&self, number: usize) -> bool {
         let before = number.checked_sub(1).and_then(|before| self.records.get(before));
         let here = self.records[number].offset;
-        here >= self.end
-            || before.is_some_and(|b| here < b.offset.saturating_add(local::least_header(&b.name)))
+        here >= self.end || before.is_some_and(|b| here < b.offset.saturating_add(local::least_header(b)))
     }
 }
 
@@ -66,7 +65,7 @@ pub(super) struct Outcome {
     pub(super) number: usize,
     pub(super) found: Result<Entry, EvidenceError>,
     pub(super) end: u64,
-    pub(super) image: Option<Image>,
+    pub(super) image: Option<Box<Image>>,
 }
 
 /// Hands out entries, the largest first: the last ones to end are then small, and no thread waits long for another.
@@ -165,7 +164,7 @@ impl<'a> Supply for Supplier<'a> {
     fn done(&self, task: Self::Task, digest: Result<DualDigest, EvidenceError>) {
         let found = digest.and_then(|digest| task.entry(digest));
         let (number, end) = (task.number, task.end);
-        let image = found.is_ok().then(|| task.into_image()).flatten();
+        let image = found.is_ok().then(|| task.into_image()).flatten().map(Box::new);
         self.put(Outcome { number, found, end, image });
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use std::ops::Range;
 
 use gm::DualDigest;
+use gmdevice::Device;
 use seal::{Entry, EntryKind};
 
 use super::supply::{Listing, Outcome, Supplier};
@@ -30,7 +31,7 @@ pub(crate) fn walk_in_order(
 ) -> Result<(), EvidenceError> {
     let budget = Budget::new(options.limits, source.size());
     let Some(listing) = Listing::read(source, &budget, collector)? else { return Ok(()) };
-    let mut decoder = Decoder::new(&budget);
+    let mut decoder = Decoder::new(&budget, options);
     for (record, limit) in listing.entries() {
         let mut reader = EntryReader::new(tape, record, limit);
         let found = reader.read(&mut decoder, &mut |piece| collector.content(&record.path, piece));
@@ -54,11 +55,12 @@ pub(crate) fn walk<R>(
     let meter = Meter::new(progress, Some(source.size()));
     let supply = Supplier::new(&listing, source, (&budget, &pool), options, &meter);
     let threads = options.workers().min(listing.records.len().div_ceil(2));
-    let result = engine::run(&supply, threads, beside);
+    let result = engine::run(&supply, (threads, options.sm3.as_deref()), beside);
+    collector.reserve(listing.records.len());
     for Outcome { number, found, end, image } in supply.into_outcomes() {
         let record = &listing.records[number];
         collector.place(&record.path, [record.offset..end, record.central.clone()]);
-        collector.image(image);
+        collector.image(image.map(|image| *image));
         collector.take(record.path.as_str(), found)?;
     }
     Ok(result)
@@ -139,12 +141,14 @@ type Content<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 /// What one thread needs to decode.
 pub(super) struct Decoder<'a> {
     budget: &'a Budget,
+    device: Option<&'a Device>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(budget: &'a Budget) -> Self {
-        Self { budget, buffer: vec![0; content::CHUNK] }
+    pub(super) fn new(budget: &'a Budget, options: &'a Options) -> Self {
+        let device = options.sm3.as_deref();
+        Self { budget, device, buffer: vec![0; content::CHUNK] }
     }
 }
 
@@ -188,9 +192,10 @@ fn decode(
     let mut input = input.take(record.compressed);
     let hashed = match record.method {
         DEFLATED => {
-            content::hash(&mut flate2::bufread::DeflateDecoder::new(&mut input), &mut decoder.buffer, each)
+            let mut inflated = flate2::bufread::DeflateDecoder::new(&mut input);
+            content::hash(&mut inflated, &mut decoder.buffer, decoder.device, each)
         }
-        _ => content::hash(&mut input, &mut decoder.buffer, each),
+        _ => content::hash(&mut input, &mut decoder.buffer, decoder.device, each),
     };
     let (size, digest) =
         hashed.map_err(|e| EvidenceError::from_io(e, |e| EvidenceError::decode(&record.path, e)))?;

@@ -4,9 +4,11 @@
 //! references to arrays.
 #![expect(unsafe_code, reason = "calls of functions with target features")]
 
-use super::{BLOCK, LANES, Lanes, Pieces, Rows};
+use super::{BLOCK, LANES, Lanes, Pieces, Rows, SHA256_IV};
+use crate::sm3::T;
 use crate::sm3::simd::Avx512;
-use crate::sm3::simd::avx512::{V, add, choose, load, majority, rol, rounds, splat, store, words, xor, xor3};
+use crate::sm3::simd::avx512::{V, add, choose, load, majority, p0, p1, rol, splat, store, words, xor, xor3};
+use crate::sm3::simd::compress_lanes;
 use core::arch::x86_64::{__mmask16, _mm512_srli_epi32};
 
 /// FIPS 180-4 §4.2.2.
@@ -90,6 +92,12 @@ impl Avx512 {
         // SAFETY: `self` exists only where AVX-512 F and BW were detected.
         unsafe { sha256_lanes(state, blocks) }
     }
+
+    /// The states after sixteen equally long streams that begin here and end in the same block.
+    pub(super) fn sha256(self, pieces: Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
+        // SAFETY: `self` exists only where AVX-512 F and BW were detected.
+        unsafe { sha256(&pieces, end) }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -99,6 +107,29 @@ fn sha256_lanes(state: &mut Rows, blocks: &[&[u8; BLOCK]; LANES]) {
     for ((row, before), new) in state.iter_mut().zip(before).zip(new) {
         store(row, add(before, new));
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sha256(pieces: &Pieces<'_>, end: &[u8; BLOCK]) -> Rows {
+    let mut rows = SHA256_IV.map(|word| [word; LANES]);
+    let mut state = load_rows(&rows);
+    let length = pieces.iter().map(|piece| piece.len()).min().unwrap_or(0);
+    for at in 0..=length {
+        let mut blocks = [end; LANES];
+        if at < length {
+            for (block, piece) in blocks.iter_mut().zip(pieces) {
+                *block = &piece[at];
+            }
+        }
+        let new = sha256_rounds(state, words(&blocks));
+        for (state, new) in state.iter_mut().zip(new) {
+            *state = add(*state, new);
+        }
+    }
+    for (row, value) in rows.iter_mut().zip(state) {
+        store(row, value);
+    }
+    rows
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -117,12 +148,11 @@ fn dual(lanes: &mut Lanes, pieces: &mut Pieces<'_>, count: usize) {
             }
         }
         let words = words(&blocks);
-        let new = sha256_rounds(sha256, words);
-        for (state, new) in sha256.iter_mut().zip(new) {
+        let (sha256_new, sm3_new) = both(sha256, sm3, words);
+        for (state, new) in sha256.iter_mut().zip(sha256_new) {
             *state = add(*state, new);
         }
-        let new = rounds(sm3, words);
-        for (state, new) in sm3.iter_mut().zip(new) {
+        for (state, new) in sm3.iter_mut().zip(sm3_new) {
             *state = xor(*state, new);
         }
     }
@@ -158,44 +188,74 @@ fn store_rows(rows: &mut Rows, values: [V; 8], busy: __mmask16) {
     }
 }
 
-/// The 64 rounds, sixteen by sixteen; between them the next sixteen words of the schedule.
+/// One round of SHA-256 (§6.2.2 step 3), before it, from the sixteenth on, its word of the schedule. The names turn instead
+/// of the values.
+macro_rules! sha256 {
+    ($w:ident, $j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
+        if $j > 15 {
+            $w[$j % 16] = scheduled($w[$j % 16], $w[($j + 1) % 16], $w[($j + 9) % 16], $w[($j + 14) % 16]);
+        }
+        let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
+        let first = add(add($h, add($w[$j % 16], splat(K[$j]))), add(sum1, choose($e, $f, $g)));
+        let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
+        $d = add($d, first);
+        $h = add(first, add(sum0, majority($a, $b, $c)));
+    };
+}
+
+/// The 64 rounds.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sha256_rounds(state: [V; 8], mut w: [V; 16]) -> [V; 8] {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-    macro_rules! step {
-        ($k:expr, $j:expr, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
-            let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
-            let first = add(add($h, add(w[$j], splat($k[$j]))), add(sum1, choose($e, $f, $g)));
-            let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
-            $d = add($d, first);
-            $h = add(first, add(sum0, majority($a, $b, $c)));
+    macro_rules! eight {
+        ($($j:literal)*) => {$(
+            sha256!(w, $j, a b c d e f g h);
+            sha256!(w, $j + 1, h a b c d e f g);
+            sha256!(w, $j + 2, g h a b c d e f);
+            sha256!(w, $j + 3, f g h a b c d e);
+            sha256!(w, $j + 4, e f g h a b c d);
+            sha256!(w, $j + 5, d e f g h a b c);
+            sha256!(w, $j + 6, c d e f g h a b);
+            sha256!(w, $j + 7, b c d e f g h a);
+        )*};
+    }
+    eight!(0 8 16 24 32 40 48 56);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The 64 rounds of both, four of the one and four of the other: either is a chain of instructions that wait for each
+/// other, and the two chains have nothing to do with one another.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn both(of_sha256: [V; 8], of_sm3: [V; 8], words: [V; 16]) -> ([V; 8], [V; 8]) {
+    let mut w = words;
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = of_sha256;
+    // Called with the number of rounds of SM3 that were done: the same of SHA-256 follow.
+    macro_rules! four {
+        (8) => { four!(odd 4) };
+        (16) => { four!(odd 12) };
+        (24) => { four!(odd 20) };
+        (32) => { four!(odd 28) };
+        (40) => { four!(odd 36) };
+        (48) => { four!(odd 44) };
+        (56) => { four!(odd 52) };
+        (64) => { four!(odd 60) };
+        (odd $j:literal) => {
+            sha256!(w, $j, e f g h a b c d);
+            sha256!(w, $j + 1, d e f g h a b c);
+            sha256!(w, $j + 2, c d e f g h a b);
+            sha256!(w, $j + 3, b c d e f g h a);
+        };
+        ($done:literal) => {
+            sha256!(w, $done - 4, a b c d e f g h);
+            sha256!(w, $done - 3, h a b c d e f g);
+            sha256!(w, $done - 2, g h a b c d e f);
+            sha256!(w, $done - 1, f g h a b c d e);
         };
     }
-    for (sixteen, k) in K.as_chunks::<16>().0.iter().enumerate() {
-        if sixteen > 0 {
-            for j in 0..16 {
-                w[j] = scheduled(w[j], w[(j + 1) % 16], w[(j + 9) % 16], w[(j + 14) % 16]);
-            }
-        }
-        step!(k, 0, a b c d e f g h);
-        step!(k, 1, h a b c d e f g);
-        step!(k, 2, g h a b c d e f);
-        step!(k, 3, f g h a b c d e);
-        step!(k, 4, e f g h a b c d);
-        step!(k, 5, d e f g h a b c);
-        step!(k, 6, c d e f g h a b);
-        step!(k, 7, b c d e f g h a);
-        step!(k, 8, a b c d e f g h);
-        step!(k, 9, h a b c d e f g);
-        step!(k, 10, g h a b c d e f);
-        step!(k, 11, f g h a b c d e);
-        step!(k, 12, e f g h a b c d);
-        step!(k, 13, d e f g h a b c);
-        step!(k, 14, c d e f g h a b);
-        step!(k, 15, b c d e f g h a);
-    }
-    [a, b, c, d, e, f, g, h]
+    let sm3 = compress_lanes!(of_sm3, words, four);
+    ([a, b, c, d, e, f, g, h], sm3)
 }
 
 /// A word of the schedule from those 16, 15, 7 and 2 before it (§6.2.2 step 1).

@@ -209,6 +209,30 @@ impl PrivateKey {
         Ok(key)
     }
 
+    /// Reads `ECPrivateKey` in DER (RFC 5915 §3), as `openssl ecparam -genkey` writes it. Standing alone, it must name the
+    /// curve.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::from_pkcs8_der`].
+    pub fn from_sec1_der(bytes: &[u8]) -> Result<Self, Sm2Error> {
+        match Self::is_sec1_der(bytes) {
+            true => Self::from_ec_private_key(bytes),
+            false => Err(Sm2Error::malformed("SM2 private key", "it does not name the curve of SM2")),
+        }
+    }
+
+    /// Whether this is an `ECPrivateKey` that names the curve of SM2, sound or not.
+    #[must_use]
+    pub fn is_sec1_der(bytes: &[u8]) -> bool {
+        let curve = || {
+            let mut info = Reader::new(bytes, "").sequence()?;
+            info.version(&[1])?;
+            info.element(der::OCTET_STRING)?;
+            info.optional(der::CONTEXT_0)
+        };
+        curve().is_ok_and(|curve| curve == Some(&ALGORITHM[11..]))
+    }
+
     fn from_ec_private_key(bytes: &[u8]) -> Result<Self, Sm2Error> {
         const WHAT: &str = "SM2 private key";
         let mut outer = Reader::new(bytes, WHAT);

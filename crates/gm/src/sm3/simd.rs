@@ -81,9 +81,10 @@ fn apart(sum: u32) -> u32 {
 }
 
 /// The compression function over whatever width the caller's `add`, `xor`, `xor3`, `rol`, `splat`, `majority`,
-/// `choose`, `p0` and `p1` have. As in `rounds`, names turn instead of values, and the expansion stays four ahead.
+/// `choose`, `p0` and `p1` have. As in `rounds`, names turn instead of values, and the expansion stays four ahead. After
+/// each four rounds comes the macro `between`, with how many rounds were done.
 macro_rules! compress_lanes {
-    ($state:expr, $w:expr) => {{
+    ($state:expr, $w:expr, $between:ident) => {{
         let mut w = $w;
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = $state;
         macro_rules! step {
@@ -110,23 +111,44 @@ macro_rules! compress_lanes {
             };
         }
         quartet!(xor3, xor3, 0);
+        $between!(4);
         quartet!(xor3, xor3, 4);
+        $between!(8);
         quartet!(xor3, xor3, 8);
+        $between!(12);
         quartet!(xor3, xor3, 12);
+        $between!(16);
         quartet!(majority, choose, 16);
+        $between!(20);
         quartet!(majority, choose, 20);
+        $between!(24);
         quartet!(majority, choose, 24);
+        $between!(28);
         quartet!(majority, choose, 28);
+        $between!(32);
         quartet!(majority, choose, 32);
+        $between!(36);
         quartet!(majority, choose, 36);
+        $between!(40);
         quartet!(majority, choose, 40);
+        $between!(44);
         quartet!(majority, choose, 44);
+        $between!(48);
         quartet!(majority, choose, 48);
+        $between!(52);
         quartet!(majority, choose, 52);
+        $between!(56);
         quartet!(majority, choose, 56);
+        $between!(60);
         quartet!(majority, choose, 60);
+        $between!(64);
         [a, b, c, d, e, f, g, h]
     }};
 }
 
-use compress_lanes;
+/// For [`compress_lanes`] where nothing comes between.
+macro_rules! nothing {
+    ($rounds:literal) => {};
+}
+
+pub(crate) use {compress_lanes, nothing};

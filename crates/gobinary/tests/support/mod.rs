@@ -67,6 +67,12 @@ impl Go {
         all
     }
 
+    /// 26 of `go1.26.8`.
+    pub(crate) fn minor(&self) -> u32 {
+        let digits = self.version.trim_start_matches("go1.").split(|c: char| !c.is_ascii_digit()).next();
+        digits.unwrap().parse().unwrap()
+    }
+
     pub(crate) fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.current_dir(dir).env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("GOFLAGS", "-mod=mod");
@@ -112,6 +118,12 @@ pub(crate) const STRIPPED_CGO_PIE: Variant = Variant {
     environment: &[("CGO_ENABLED", "1")],
     cgo: true,
     ..variant("stripped-cgo-pie", &["-buildmode=pie", "-ldflags=-s -w"])
+};
+pub(crate) const DARWIN: Variant =
+    Variant { environment: &[("GOOS", "darwin"), ("GOARCH", "arm64")], ..variant("darwin", &[]) };
+pub(crate) const STRIPPED_DARWIN: Variant = Variant {
+    environment: &[("GOOS", "darwin"), ("GOARCH", "arm64")],
+    ..variant("stripped-darwin", &["-ldflags=-s -w"])
 };
 /// Everything that can be had from a C linker.
 pub(crate) const HARDENED: Variant = Variant {
@@ -159,8 +171,20 @@ impl Program {
 
     /// Builds it; gives the path of the executable.
     pub(crate) fn build(&self, go: &Go, variant: Variant) -> PathBuf {
-        let out = self.path().join(format!("{}-{}", go.version, variant.name));
-        let package = if variant.cgo { "./withc" } else { "." };
+        self.build_package(go, variant, if variant.cgo { "./withc" } else { "." })
+    }
+
+    /// Builds a program of one file in a package of its own.
+    pub(crate) fn build_source(&self, go: &Go, variant: Variant, name: &str, source: &str) -> PathBuf {
+        let dir = self.path().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("main.go"), source).unwrap();
+        self.build_package(go, variant, &format!("./{name}"))
+    }
+
+    fn build_package(&self, go: &Go, variant: Variant, package: &str) -> PathBuf {
+        let name = package.trim_start_matches(['.', '/']);
+        let out = self.path().join(format!("{}-{}{name}", go.version, variant.name));
         let mut command = go.command(self.path());
         command.args(["build", "-o"]).arg(&out).args(variant.flags).arg(package);
         let output = command.envs(variant.environment.iter().copied()).output().unwrap();
@@ -234,3 +258,114 @@ import "fmt"
 
 func main() { fmt.Println(C.twice(21), C.abs(-3)) }
 "#;
+
+/// A C-free program whose functions are inlined into each other and print the stack they run on.
+pub(crate) const STACKS: &str = r#"package main
+
+import (
+	"fmt"
+	"runtime"
+)
+
+type teller struct{ balance int64 }
+
+func innermost(n int64) int64 {
+	buffer := make([]byte, 1<<16)
+	fmt.Printf("stack %s", buffer[:runtime.Stack(buffer, false)])
+	return n
+}
+
+func (t *teller) middle(n int64) { t.balance += innermost(n) }
+
+func outer(t *teller, n int64) {
+	t.middle(n + 1)
+}
+
+//go:noinline
+func physical(t *teller, pad [40]int64) int64 {
+	outer(t, pad[3])
+	outer(t, pad[5])
+	func() { outer(t, pad[4]) }()
+	return t.balance
+}
+
+func main() {
+	defer func() { fmt.Println(recover()); outer(&teller{}, 5) }()
+	fmt.Println(physical(&teller{}, [40]int64{}))
+	var none *teller
+	none.middle(3)
+}
+"#;
+
+/// A program with types of every kind.
+pub(crate) const TYPES: &str = r#"package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+)
+
+type depositor interface{ Deposit(amount int64) error }
+
+type account struct {
+	balance int64
+	name    string
+	sums    map[string][]int
+	next    *account
+	Tagged  int `json:"t" db:"tagged"`
+	sync.Mutex
+	inform func(string, ...any) error
+	last   [3]int32
+}
+
+func (a *account) Deposit(amount int64) error { a.balance += amount; return nil }
+
+type ledger map[string]account
+
+func (l ledger) Total() (sum int64) {
+	for _, a := range l {
+		sum += a.balance
+	}
+	return
+}
+
+type pair[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+type stream <-chan *account
+
+//go:noinline
+func open(name string) depositor { return &account{name: name} }
+
+func main() {
+	d := open(os.Args[0])
+	fmt.Println(d.Deposit(3), d, ledger{"a": {}}, pair[int, string]{1, "x"}, stream(nil), netip.Addr{})
+	fmt.Println(ledger{}.Total(), any(ledger{}).(interface{ Total() int64 }).Total())
+}
+"#;
+
+/// Go's own reader of debug data, built once for a test.
+pub(crate) struct Judge {
+    dir: TempDir,
+}
+
+impl Judge {
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        let go = Go::any(test)?;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("go.mod"), "module example.com/judge\n\ngo 1.21\n").unwrap();
+        std::fs::write(dir.path().join("main.go"), include_str!("../judges/dwarf.go")).unwrap();
+        go.prints(dir.path(), &["build", "-o", "judge", "."]);
+        Some(Self { dir })
+    }
+
+    pub(crate) fn says(&self, binary: &Path) -> String {
+        let output = Command::new(self.dir.path().join("judge")).arg(binary).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}

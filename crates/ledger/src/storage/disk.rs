@@ -70,6 +70,14 @@ impl Storage for Disk {
         std::fs::read(self.at(path))
     }
 
+    fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.clear();
+        let mut file = File::open(self.at(path))?;
+        // So that the memory is taken once: reading to the end would double it as it goes.
+        bytes.try_reserve(usize::try_from(file.metadata()?.len()).unwrap_or(0))?;
+        file.read_to_end(bytes).map(|_| ())
+    }
+
     fn length(&self, path: &str) -> io::Result<u64> {
         Ok(std::fs::metadata(self.at(path))?.len())
     }
@@ -119,12 +127,12 @@ impl Storage for Disk {
     }
 
     #[cfg(target_os = "linux")]
-    fn protect(&self, path: &str, on: bool) -> io::Result<()> {
+    fn protect(&self, path: &str, on: bool) -> io::Result<bool> {
         super::immutable::set(&File::open(self.at(path))?, on)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+    fn protect(&self, _: &str, _: bool) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -10,7 +10,8 @@ use std::os::fd::AsRawFd as _;
 /// `FS_IMMUTABLE_FL`, linux/fs.h.
 const IMMUTABLE: libc::c_long = 0x10;
 
-pub(super) fn set(file: &File, on: bool) -> io::Result<()> {
+/// Whether that changed anything.
+pub(super) fn set(file: &File, on: bool) -> io::Result<bool> {
     // The interface is declared with `long`, file systems read and write an `int` (ioctl_iflags(2), "Bugs"): a long of
     // zeroes takes either on a little-endian machine, and the flags are in its low half.
     let mut flags: libc::c_long = 0;
@@ -20,11 +21,11 @@ pub(super) fn set(file: &File, on: bool) -> io::Result<()> {
     }
     let wanted = if on { flags | IMMUTABLE } else { flags & !IMMUTABLE };
     if wanted == flags {
-        return Ok(());
+        return Ok(false);
     }
     // SAFETY: as above; the kernel only reads from the pointer.
     if unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const wanted) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(())
+    Ok(true)
 }

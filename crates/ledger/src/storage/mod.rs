@@ -84,6 +84,11 @@ pub(crate) trait Storage: Send + Sync {
     /// Bytes from `offset` on: `length` of them, or fewer where the file ends.
     fn read_at(&self, path: &str, offset: u64, length: usize) -> io::Result<Vec<u8>>;
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// As [`Storage::read`], in the place of what `bytes` held.
+    fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> io::Result<()> {
+        *bytes = self.read(path)?;
+        Ok(())
+    }
     /// Creates a file, or empties the one that is there.
     fn create(&self, path: &str) -> io::Result<Box<dyn Stored>>;
     /// Opens a file that is there.
@@ -93,8 +98,8 @@ pub(crate) trait Storage: Send + Sync {
     fn remove(&self, path: &str) -> io::Result<()>;
     fn remove_dir(&self, path: &str) -> io::Result<()>;
     fn sync_dir(&self, site: Site, path: &str) -> io::Result<()>;
-    /// Makes a file unchangeable for everyone, root included, until it is taken back.
-    fn protect(&self, path: &str, on: bool) -> io::Result<()>;
+    /// Makes a file unchangeable for everyone, root included, until it is taken back; whether it was not so before.
+    fn protect(&self, path: &str, on: bool) -> io::Result<bool>;
 }
 
 /// The directory that a path is in; the root is the empty path.

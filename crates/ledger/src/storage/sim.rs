@@ -535,7 +535,7 @@ impl Storage for Sim {
         Ok(())
     }
 
-    fn protect(&self, _: &str, _: bool) -> io::Result<()> {
+    fn protect(&self, _: &str, _: bool) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -23,6 +23,8 @@ struct Walk<'a, 'b> {
     trees: &'a mut Check<'b>,
     report: &'a mut Report,
     progress: &'a mut dyn FnMut(u64, u64),
+    /// Where segments are read to: fresh memory for each costs as much as hashing it.
+    buffer: Vec<u8>,
 }
 
 /// Checks every entry under the checkpoint; answers how many are durable, at least the checkpoint's size.
@@ -44,7 +46,7 @@ pub(super) fn check(
         .into_iter()
         .map(|(first, forms)| (first, forms.into_iter().max().unwrap_or(Form::Plain)))
         .collect();
-    let mut walk = Walk { storage, size, trees, report, progress };
+    let mut walk = Walk { storage, size, trees, report, progress, buffer: Vec::new() };
     let mut end = checkpoint.minimum().max(walk.trees.next());
     walk.trees.skip(checkpoint.minimum().min(size), false, walk.report)?;
     for (n, (first, form)) in names.iter().enumerate() {
@@ -69,33 +71,47 @@ impl Walk<'_, '_> {
     /// Checks a segment; answers the index after its last durable entry.
     fn segment(&mut self, first: u64, form: Form, following: Option<u64>) -> Result<u64, LedgerError> {
         let path = segment_path(first, form);
-        let mut bytes = self.storage.read(&path).attempt("read", &path)?;
-        if form != Form::Plain {
-            return self.packed(&path, form, first, &bytes, following);
-        }
+        let mut bytes = std::mem::take(&mut self.buffer);
+        self.storage.read_into(&path, &mut bytes).attempt("read", &path)?;
+        let end = if form == Form::Plain {
+            self.plain(&path, first, &mut bytes, following)
+        } else {
+            self.packed(&path, form, first, &bytes, following)
+        };
+        self.buffer = bytes;
+        end
+    }
+
+    fn plain(
+        &mut self,
+        path: &str,
+        first: u64,
+        bytes: &mut Vec<u8>,
+        following: Option<u64>,
+    ) -> Result<u64, LedgerError> {
         for attempt in 0.. {
             let mut records = Vec::new();
             let sink = &mut |at: u64, record: &Record<'_>| {
                 records.push((record.first, at + RECORD_HEADER as u64, record.payload.len()));
             };
-            match scan(&bytes, first, sink) {
+            match scan(bytes, first, sink) {
                 // What a checkpoint covers is no unfinished record.
                 Ok(found) if following.is_none() && found.end < self.size => break,
-                Ok(found) => return self.sound(&path, &bytes, &records, found, following),
+                Ok(found) => return self.sound(path, bytes, &records, found, following),
                 Err(Fault::Unborn) if following.is_none() => return Ok(first),
                 Err(_) if attempt < ATTEMPTS => {
                     // Its owner may be writing: what is damaged stays as it is.
                     std::thread::sleep(std::time::Duration::from_millis(if attempt == 0 { 1 } else { 20 }));
-                    let again = self.storage.read(&path).attempt("read", &path)?;
-                    if again == bytes {
+                    let again = self.storage.read(path).attempt("read", path)?;
+                    if again == *bytes {
                         break;
                     }
-                    bytes = again;
+                    *bytes = again;
                 }
                 Err(_) => break,
             }
         }
-        self.unsound(&path, first, &bytes, following)
+        self.unsound(path, first, bytes, following)
     }
 
     /// A segment all of whose checksums hold: its records, by first entry, place and length of the payload.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use audit::{LogKeys, Reader, Selector};
+use audit::{Files, LogKeys, Reader, Selector};
 use clap::{ArgGroup, Args};
 use signing::note::NoteVerifier;
 use tlog::{Checkpoint, ConsistencyProof, InclusionProof, Sha256, TreeHash as _};
 
 use super::super::Context;
+use super::query::{UNRECORDED, cannot_write};
 use crate::failure::{Failure, Outcome};
 use crate::recorder::failure;
 
@@ -22,7 +23,10 @@ $ custody audit prove --check grown.proof --since january.checkpoint --key log.v
 
 pub(crate) const CHECKPOINT_HELP: &str = "\
 Keep a checkpoint away from the machine: later, `verify --checkpoint` shows that the ledger only grew since.\n\n\
-Examples:\n  $ custody audit checkpoint -o january.checkpoint";
+With --tsa a timestamp authority (RFC 3161) dates it, in one more line of the note that other tools pass over; that it was asked\n\
+is an event. `verify --checkpoint FILE --tsa-roots PEM` judges the date, offline.\n\n\
+Examples:\n  $ custody audit checkpoint -o january.checkpoint\n  \
+$ custody audit checkpoint --tsa http://timestamp.digicert.com -o dated.checkpoint";
 
 /// Arguments of `custody audit prove`.
 #[derive(Args)]
@@ -63,6 +67,9 @@ pub(crate) struct CheckpointArgs {
     /// Where to put it, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Timestamp authority, RFC 3161, that is to date it; the next is asked when one fails (repeatable)
+    #[arg(long, value_name = "URL")]
+    tsa: Vec<String>,
 }
 
 /// A text file that is never large; standard formats of proofs and checkpoints bound it at 1 MiB.
@@ -91,7 +98,15 @@ pub(crate) fn run(args: &ProveArgs, context: &Context) -> Outcome {
     }
     if let Some(old) = &args.consistency {
         let old = open_checkpoint(&read_text(old)?, &home_key(context)?, old)?;
-        let proof = context.session()?.prove_consistency(old.size).map_err(failure)?;
+        let proof = match audit::open(context.home.existing()?.path()) {
+            Ok(session) => session.prove_consistency(old.size),
+            Err(error) if cannot_write(&error) => {
+                context.output.remark(UNRECORDED);
+                Files::open(context.home.path()).and_then(|files| files.prove_consistency(old.size))
+            }
+            Err(error) => Err(error),
+        };
+        let proof = proof.map_err(failure)?;
         return deliver(
             &proof,
             args.output.as_deref(),
@@ -103,7 +118,15 @@ pub(crate) fn run(args: &ProveArgs, context: &Context) -> Outcome {
         (Some(index), _) => Selector::Index(*index),
         (None, id) => Selector::Id(id.clone().unwrap_or_default()), // clap insists on one
     };
-    let mut proved = context.session()?.prove_as(&Reader::here(), &selector).map_err(failure)?;
+    let proved = match audit::open(context.home.existing()?.path()) {
+        Ok(session) => session.prove_as(&Reader::here(), &selector),
+        Err(error) if cannot_write(&error) => {
+            context.output.remark(UNRECORDED);
+            Files::open(context.home.path()).and_then(|files| files.prove(&selector))
+        }
+        Err(error) => Err(error),
+    };
+    let mut proved = proved.map_err(failure)?;
     if args.with_event {
         let mut proof = InclusionProof::parse(&proved.proof).map_err(Failure::environment)?;
         proof.extra = Some(proved.event.clone().into_bytes());
@@ -114,7 +137,10 @@ pub(crate) fn run(args: &ProveArgs, context: &Context) -> Outcome {
 
 /// Publishes a checkpoint.
 pub(crate) fn checkpoint(args: &CheckpointArgs, context: &Context) -> Outcome {
-    let note = context.session()?.checkpoint().map_err(failure)?;
+    let mut note = context.session()?.checkpoint().map_err(failure)?;
+    if !args.tsa.is_empty() {
+        note = super::dated::dated(&note, &args.tsa, context)?;
+    }
     deliver(&note, args.output.as_deref(), context, || serde_json::json!({ "checkpoint": note }))
 }
 

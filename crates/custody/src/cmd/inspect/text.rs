@@ -5,24 +5,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use gobinary::hardening::{Assessment, Check, Status};
-use gobinary::{Function, GoInfo, Inspection, Kind, Module, NxStack, Purpose, Relro};
+use gobinary::{GoInfo, Inspection, Kind, Module, NxStack, Purpose, Relro};
 
 /// Modules listed; `--json` has all.
 const MODULES: usize = 20;
 
-/// One line a function.
-pub(super) fn functions(functions: &[Function<'_>]) -> String {
-    let mut text = String::with_capacity(functions.len() * 96);
-    for f in functions {
-        let place =
-            if f.file.is_empty() { "-".to_owned() } else { format!("{}:{}", printable(&f.file), f.line) };
-        let _ = writeln!(text, "{:#012x} {:>8}  {}  {place}", f.entry, f.size, printable(&f.name));
-    }
-    text
-}
-
 /// Names come from the file: what would steer a terminal is shown escaped.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }
 
@@ -107,7 +96,8 @@ fn container_rows(facts: &Inspection, row: &mut impl FnMut(&str, String)) {
     memory_rows(facts, row);
     let said = |fact: Option<bool>| fact.map_or("unknown", |yes| if yes { "yes" } else { "no" });
     row("cgo", format!("enabled {}, linked in {}", said(facts.cgo.enabled), said(facts.cgo.linked)));
-    for (name, id) in [("go id", &facts.build_ids.go), ("gnu id", &facts.build_ids.gnu)] {
+    let ids = &facts.build_ids;
+    for (name, id) in [("go id", &ids.go), ("gnu id", &ids.gnu), ("uuid", &ids.uuid)] {
         if let Some(id) = id {
             row(name, id.clone());
         }
@@ -147,7 +137,13 @@ fn symbol_rows(facts: &Inspection, row: &mut impl FnMut(&str, String)) {
     match (&facts.function_table, &facts.function_table_error) {
         (Some(table), _) => row(
             "functions",
-            format!("{} (table of Go {}, code at {})", table.functions, table.layout, table.text),
+            format!(
+                "{} (table of Go {}{}, code at {})",
+                table.functions,
+                table.layout,
+                altered(table.altered),
+                table.text
+            ),
         ),
         (None, error) => row("functions", error.clone().unwrap_or_default()),
     }
@@ -166,6 +162,10 @@ fn symbol_rows(facts: &Inspection, row: &mut impl FnMut(&str, String)) {
     }
 }
 
+fn altered(altered: bool) -> &'static str {
+    if altered { ", its magic altered" } else { "" }
+}
+
 fn check_line(check: &Check) -> String {
     let mark = match check.status {
         Status::Holds => "yes",
@@ -182,7 +182,7 @@ fn check_line(check: &Check) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let head = digits.len() % 3;
     let (first, rest) = digits.split_at(head);

@@ -35,22 +35,22 @@ pub(super) struct CredentialArgs {
 
 /// Where a private key is.
 #[derive(Args)]
-pub(super) struct KeyArgs {
+pub(in crate::cmd) struct KeyArgs {
     /// Private key, PEM (PKCS #8, PKCS #1 or SEC 1); its certificate comes with `--cert`
     #[arg(long, value_name = "PEM", help_heading = "Key")]
-    key: Option<PathBuf>,
+    pub(in crate::cmd) key: Option<PathBuf>,
     /// Key and certificates, PKCS #12
     #[arg(long, value_name = "FILE", conflicts_with = "key", help_heading = "Key")]
-    p12: Option<PathBuf>,
+    pub(in crate::cmd) p12: Option<PathBuf>,
     /// Key on a token, as pkcs11:token=T;object=K?module-path=/LIB.so (RFC 7512)
     #[arg(long, value_name = "URI", conflicts_with_all = ["key", "p12"], help_heading = "Key")]
-    pkcs11: Option<String>,
+    pub(in crate::cmd) pkcs11: Option<String>,
     /// The key on the token whose certificate has this SHA-1 or SHA-256 thumbprint
     #[arg(long, value_name = "HEX", requires = "pkcs11", help_heading = "Key")]
-    thumbprint: Option<String>,
+    pub(in crate::cmd) thumbprint: Option<String>,
     /// File with the password or PIN, its first line; asked for on a terminal when absent
     #[arg(long, value_name = "FILE", help_heading = "Key")]
-    password_file: Option<PathBuf>,
+    pub(in crate::cmd) password_file: Option<PathBuf>,
 }
 
 /// A key with its certificate and those that travel along.
@@ -61,8 +61,8 @@ pub(super) struct Credential {
 }
 
 /// A key and the certificates that were found beside it.
-pub(super) struct Found {
-    pub(super) signer: Box<dyn Signer>,
+pub(in crate::cmd) struct Found {
+    pub(in crate::cmd) signer: Box<dyn Signer>,
     pub(super) certificates: Vec<Certificate>,
 }
 
@@ -90,7 +90,7 @@ impl CredentialArgs {
 }
 
 impl KeyArgs {
-    pub(super) fn open(&self, digest: Option<Digest>, output: Output) -> Result<Found, Failure> {
+    pub(in crate::cmd) fn open(&self, digest: Option<Digest>, output: Output) -> Result<Found, Failure> {
         match (&self.key, &self.p12, &self.pkcs11) {
             (Some(file), ..) => {
                 let signer = pem(file, digest, || self.password(&format!("Password of {}", file.display())))?;
@@ -257,12 +257,12 @@ fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// The certificates of a file.
-pub(super) fn read_certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
+pub(crate) fn read_certificates(file: &Path) -> Result<Vec<Certificate>, Failure> {
     Certificate::from_pem_or_der(&read(file)?).map_err(|e| super::unusable(e, file))
 }
 
 /// A small file that may hold a secret.
-pub(super) fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(in crate::cmd) fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     read_up_to(file, MAX_FILE)
 }
 

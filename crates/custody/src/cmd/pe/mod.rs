@@ -2,17 +2,23 @@
 
 mod batch;
 mod bound;
-mod credential;
+mod catalog;
+pub(crate) mod credential;
 mod csr;
 mod direct;
+mod moment;
+mod policy;
 mod prompt;
 mod replace;
+mod reputation;
+mod resource;
 mod sign;
 mod text;
 mod timestamp;
 mod trust;
-mod tsa;
+pub(crate) mod tsa;
 mod verify;
+mod walk;
 
 pub(super) use bound::{Bound, Observed};
 pub(super) use text::Facts;
@@ -52,6 +58,14 @@ enum Verb {
     /// Date the signature of files that were signed before
     #[command(after_help = timestamp::EXAMPLES)]
     Timestamp(timestamp::TimestampArgs),
+    /// Prepare a program for reputation services, and follow what becomes of it
+    Reputation(reputation::ReputationArgs),
+    /// Give a program version information, an icon and a manifest, before it is signed
+    Resource(resource::ResourceArgs),
+    /// Make, sign and check catalogues: signed lists of files
+    Catalog(catalog::CatalogArgs),
+    /// Make, compile, sign and check code-integrity policies (App Control)
+    Policy(policy::PolicyArgs),
     /// Show headers and signatures, judging nothing
     #[command(
         after_help = "Examples:\n  $ custody pe show signed.exe\n  $ custody pe show signed.exe --json"
@@ -67,6 +81,10 @@ pub(crate) fn run(args: PeArgs, context: &Context) -> Outcome {
         Verb::Key(args) => csr::key(&args, context),
         Verb::Csr(args) => csr::csr(&args, context),
         Verb::Timestamp(args) => timestamp::run(&args, context),
+        Verb::Reputation(args) => reputation::run(args, context),
+        Verb::Resource(args) => resource::run(args, context),
+        Verb::Catalog(args) => catalog::run(args, context),
+        Verb::Policy(args) => policy::run(args, context),
         Verb::Show(args) => verify::show(&args, context),
     }
 }

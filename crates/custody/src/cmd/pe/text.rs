@@ -29,7 +29,7 @@ struct Broken {
 }
 
 #[derive(Serialize)]
-struct Signed {
+pub(super) struct Signed {
     place: String,
     holds: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +129,7 @@ fn broken(finding: &Finding) -> Broken {
     }
 }
 
-fn signed(signature: &Signature) -> Signed {
+pub(super) fn signed(signature: &Signature) -> Signed {
     let path = signature.chain.as_ref().map_or(&signature.partial, |chain| &chain.certificates);
     let mut path: Vec<Cert> = path.iter().map(cert).collect();
     if path.is_empty() {

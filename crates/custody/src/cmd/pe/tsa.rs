@@ -61,11 +61,28 @@ impl AuthorityArgs {
 }
 
 fn rfc3161(agent: &Agent, url: &str, value: &[u8], digest: Digest) -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::rfc3161(&ask_rfc3161(agent, url, value, digest)?, value)?)
+}
+
+/// A `TimeStampToken` over `message` under SHA-256, by the first authority that gives one, and which that was.
+pub(crate) fn token(urls: &[String], message: &[u8]) -> Result<(Vec<u8>, String), Failure> {
+    let (agent, mut refusals) = (agent(), Vec::new());
+    for url in urls {
+        match ask_rfc3161(&agent, url, message, Digest::Sha256) {
+            Ok(token) => return Ok((token, url.clone())),
+            Err(error) => refusals.push(format!("{url}: {error:#}")),
+        }
+    }
+    Err(Failure::environment(anyhow::anyhow!("no timestamp authority answered: {}", refusals.join("; ")))
+        .hint("nothing was written; name one more with `--tsa URL`, or none"))
+}
+
+fn ask_rfc3161(agent: &Agent, url: &str, value: &[u8], digest: Digest) -> anyhow::Result<Vec<u8>> {
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let request = Request::new(digest, value, nonce);
     let answer = post(agent, url, "application/timestamp-query", &request.to_der())?;
-    Ok(Timestamp::rfc3161(request.token(&answer)?, value)?)
+    Ok(request.token(&answer)?.to_vec())
 }
 
 fn old(agent: &Agent, url: &str, value: &[u8]) -> anyhow::Result<Timestamp> {

@@ -40,6 +40,9 @@ pub(super) struct VerifyArgs {
     /// Ask for the rules of drivers as well (`/kp` of signtool)
     #[arg(long)]
     kernel: bool,
+    /// The signature stands in this catalogue, and not in the file
+    #[arg(long, value_name = "CAT", conflicts_with_all = ["seal", "kernel", "explain"])]
+    catalog: Option<PathBuf>,
     /// Say every rule that was looked at, certificate by certificate
     #[arg(long)]
     explain: bool,
@@ -128,6 +131,9 @@ impl Recorded for Verified {
 }
 
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
+    if let Some(catalog) = &args.catalog {
+        return super::catalog::check_one(catalog, &args.file, &args.trust, context);
+    }
     let trust = args.trust.read()?;
     let request = verify::Request {
         anchors: &trust.anchors,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use event::Fact;
 use evidence::{Form, Images, Options};
-use seal::{Exclude, Seal, SealError, Subject};
+use seal::{Exclude, Seal, SealError, SignedSeal, Subject};
 use serde::Serialize;
 use signing::Signer;
 
@@ -38,6 +38,9 @@ pub(super) struct CreateArgs {
     /// Seal what an archive holds and not its own bytes, as if it were unpacked; several times as fast
     #[arg(long, conflicts_with = "as_file")]
     entries_only: bool,
+    /// Look into archives inside, one level: `app.jar!/META-INF/MANIFEST.MF` becomes an entry too
+    #[arg(long, conflicts_with = "as_file")]
+    nested: bool,
     /// Note what Authenticode signs of each Windows program too, so that the seal still holds when they are signed
     #[arg(long)]
     authenticode: bool,
@@ -111,10 +114,12 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         exclude,
         form,
         entries_only: args.entries_only,
+        nested: args.nested,
         images: if args.authenticode { Images::Digests } else { Images::Ignored },
         ..Options::default()
     };
     let mut found = collect(&args.path, &options, context)?;
+    warn_of_closed(&found, context);
     let programs = programs(std::mem::take(&mut found.images));
     let sealed = found.into_seal().and_then(|seal| seal.with_programs(programs));
     let seal = sealed.map_err(|e| unsealable(e, &args.path))?;
@@ -123,7 +128,7 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     if args.dry_run {
         return concluded(context, &created, |c| c.lines("would seal"));
     }
-    let envelope = seal.sign(&signers::all(&keys)).map_err(|e| malformed(e, &args.path))?;
+    let signed = seal.signed(&signers::all(&keys)).map_err(|e| malformed(e, &args.path))?;
     if context.home.existing().is_ok() {
         // A ledger that cannot be written to must show before there is a seal that it does not know of.
         context.session()?;
@@ -131,13 +136,24 @@ pub(super) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     let Some(output) = file_output(args) else {
         context.note(&created)?;
         context.output.remark(created.lines("sealed").trim_end());
+        let mut envelope = Vec::new();
+        signed.write_to(&mut envelope).map_err(Failure::environment)?;
         return context.output.text(&String::from_utf8_lossy(&envelope));
     };
     // A seal that could not be recorded never gets its name, and one that could not be written is not recorded.
-    let aside = Aside::new(output, &envelope).map_err(|e| unwritable(e, output))?;
+    let aside = written(&signed, output).map_err(|e| unwritable(e, output))?;
     context.note(&created)?;
     aside.place().map_err(|e| unwritable(e, output))?;
     context.output.show(&created, |c| c.lines("sealed"))
+}
+
+/// The seal beside its place, on the disk.
+fn written(signed: &SignedSeal, output: &Path) -> std::io::Result<Aside> {
+    let (aside, file) = Aside::open(output)?;
+    let mut buffered = std::io::BufWriter::new(file);
+    signed.write_to(&mut buffered)?;
+    buffered.into_inner()?.sync_all()?;
+    Ok(aside)
 }
 
 /// Of a file, the entries can be wrong only if it was read as an archive.
@@ -190,6 +206,16 @@ fn unwritable(error: std::io::Error, output: &Path) -> Failure {
     let error = anyhow::Error::from(error).context(format!("cannot write `{}`", output.display()));
     let failure = if misnamed { Failure::input(error) } else { Failure::environment(error) };
     failure.hint("nothing was written; name another place with `-o FILE`, or standard output with `-o -`")
+}
+
+/// Archives inside whose content is not listed.
+fn warn_of_closed(evidence: &evidence::Evidence, context: &Context) {
+    for closed in evidence.closed.iter().take(COLLISIONS) {
+        context.output.remark(&format!("remark: not looked into: {}: {}", closed.path, closed.reason));
+    }
+    if evidence.closed.len() > COLLISIONS {
+        context.output.remark(&format!("remark: and {} more such files", evidence.closed.len() - COLLISIONS));
+    }
 }
 
 fn warn_of_case(seal: &Seal, context: &Context) {

@@ -42,6 +42,8 @@ pub(super) struct Report<'a> {
     details: &'a [Change],
     /// Patterns of what the seal leaves out.
     excluded: &'a [String],
+    #[serde(skip)]
+    found: &'a Comparison,
     /// The seal is of an archive, and this is a directory: only the entries were compared.
     pub(super) entries_only: bool,
 }
@@ -101,6 +103,7 @@ impl<'a> Report<'a> {
             instead: found.instead,
             details: &found.changed,
             excluded: seal.exclude().patterns(),
+            found,
             entries_only: matches!(seal.subject(), Subject::Archive { .. }) && path.is_dir(),
         }
     }
@@ -146,29 +149,34 @@ impl<'a> Report<'a> {
             }
             return text;
         }
-        let mut text = String::new();
-        let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
-        if let Some(instead) = self.instead {
-            line("replaced", format!("sealed as {}, found as {}", instead.sealed, instead.found));
-        }
-        for change in self.details {
-            line("changed", format!("{}  ({})", change.path, difference(change)));
-        }
-        self.added.iter().for_each(|path| line("added", seal::escape(path.as_bytes())));
-        self.removed.iter().for_each(|path| line("removed", seal::escape(path.as_bytes())));
-        self.renamed.iter().for_each(|r| line("renamed", format!("{} -> {}", r.from, r.to)));
-        self.container.iter().for_each(|range| line("damaged", range.to_string()));
-        for path in self.unread.iter().take(SAMPLE) {
-            line("unread", seal::escape(path.as_bytes()));
-        }
-        if self.unread.len() > SAMPLE {
-            line("unread", format!("and {} more", self.unread.len() - SAMPLE));
-        }
-        if let Some(why) = self.broken {
-            line("broken", why.to_owned());
-        }
-        text
+        entries(self.found)
     }
+}
+
+/// What differs, a line each.
+pub(super) fn entries(found: &Comparison) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| text += &format!("{what:9}  {value}\n");
+    if let Some(instead) = found.instead {
+        line("replaced", format!("sealed as {}, found as {}", instead.sealed, instead.found));
+    }
+    for change in &found.changed {
+        line("changed", format!("{}  ({})", change.path, difference(change)));
+    }
+    found.added.iter().for_each(|path| line("added", seal::escape(path.as_bytes())));
+    found.removed.iter().for_each(|path| line("removed", seal::escape(path.as_str().as_bytes())));
+    found.renamed.iter().for_each(|r| line("renamed", format!("{} -> {}", r.from, r.to)));
+    found.container.iter().for_each(|range| line("damaged", range.to_string()));
+    for path in found.unread.iter().take(SAMPLE) {
+        line("unread", seal::escape(path.as_str().as_bytes()));
+    }
+    if found.unread.len() > SAMPLE {
+        line("unread", format!("and {} more", found.unread.len() - SAMPLE));
+    }
+    if let Some(why) = &found.broken {
+        line("broken", why.clone());
+    }
+    text
 }
 
 fn difference(change: &Change) -> String {

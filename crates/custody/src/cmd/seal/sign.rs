@@ -67,13 +67,13 @@ pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
     let trust = Trust::of(source, ring.as_ref())?;
     let (envelope, opened) = Seal::countersign(&bytes, &trust.verifiers(), &signers::all(&keys))
         .map_err(|error| refused(error, &bytes, source, ring.as_ref()))?;
-    trust.accept(&opened, source)?;
+    trust.accept(&opened.signers, source)?;
     let signed = SignedSeal {
         act: "SEAL.SIGNED",
         seal: args.file.display().to_string(),
         name: opened.seal.name().to_owned(),
         tree: hex::encode(opened.seal.tree().roots().sha256),
-        signed_by: trust.signers(&opened),
+        signed_by: trust.signers(&opened.signers),
         key_ids: keys.iter().map(|key| key.key_id().to_string()).collect(),
         dry_run: args.dry_run,
     };

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use keystore::{Keyring, MAX_POLICY, Policy, Signed, Status};
-use seal::{Opened, Seal, SealError};
+use seal::{Seal, SealError};
 use signing::{KeyId, PublicKey, Verifier};
 
 use super::malformed;
@@ -43,8 +43,8 @@ pub(in crate::cmd) fn open(
 ) -> Result<(Seal, Vec<Signer>), Failure> {
     let trust = Trust::of(source, ring)?;
     let opened = Seal::open(bytes, &trust.verifiers()).map_err(|e| refused(e, bytes, source, ring))?;
-    trust.accept(&opened, source)?;
-    let signers = trust.signers(&opened);
+    trust.accept(&opened.signers, source)?;
+    let signers = trust.signers(&opened.signers);
     Ok((opened.seal, signers))
 }
 
@@ -95,33 +95,38 @@ impl Trust {
         self.keys.iter().map(|key| &key.verifier as &dyn Verifier).collect()
     }
 
+    /// The keys at these positions.
+    pub(super) fn keys(&self, signers: &[usize]) -> Vec<&PublicKey> {
+        signers.iter().filter_map(|at| Some(&self.keys.get(*at)?.verifier)).collect()
+    }
+
     /// Whether every policy is met by those who signed.
-    pub(super) fn accept(&self, opened: &Opened, source: Source<'_>) -> Outcome {
+    pub(super) fn accept(&self, signers: &[usize], source: Source<'_>) -> Outcome {
         for (at, (file, policy)) in self.policies.iter().enumerate() {
-            let unmet = policy.unmet(&self.signed(opened, at));
+            let unmet = policy.unmet(&self.signed(signers, at));
             if !unmet.is_empty() {
                 let rules: Vec<_> = unmet.iter().map(ToString::to_string).collect();
                 let (seal, policy) = (source.file.display(), file.display());
                 let what = format!("`{seal}` does not meet the policy `{policy}`: {}", rules.join("; "));
                 return Err(Failure::finding(anyhow::anyhow!(what)).hint(format!(
                     "who is missing signs with `custody seal sign {seal} --key NAME`; signed by {}",
-                    self.signers(opened).iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
+                    self.signers(signers).iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
                 )));
             }
         }
         Ok(())
     }
 
-    pub(super) fn signers(&self, opened: &Opened) -> Vec<Signer> {
-        let keys = opened.signers.iter().filter_map(|at| self.keys.get(*at));
+    pub(super) fn signers(&self, signers: &[usize]) -> Vec<Signer> {
+        let keys = signers.iter().filter_map(|at| self.keys.get(*at));
         keys.map(|key| Signer { name: key.name.clone(), key_id: key.verifier.key_id().to_string() }).collect()
     }
 
     /// The signatures as the policy at `at` names them: a name that it gives to a key of its own stands for no other,
     /// and another policy's names mean nothing to it.
-    fn signed(&self, opened: &Opened, at: usize) -> Vec<Signed> {
+    fn signed(&self, signers: &[usize], at: usize) -> Vec<Signed> {
         let good: Vec<KeyId> =
-            opened.signers.iter().filter_map(|at| Some(self.keys.get(*at)?.verifier.key_id())).collect();
+            signers.iter().filter_map(|at| Some(self.keys.get(*at)?.verifier.key_id())).collect();
         let taken: Vec<&str> = self.policies[at].1.key_files().map(|(name, _)| name).collect();
         let keys = self.keys.iter().map(|key| (key, key.verifier.key_id()));
         keys.filter(|(_, id)| good.contains(id))

@@ -17,8 +17,11 @@ pub(super) struct VerifyArgs {
     /// Directory, archive or file
     path: PathBuf,
     /// The seal
-    #[arg(long, value_name = "FILE")]
-    seal: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "proof")]
+    seal: Option<PathBuf>,
+    /// The proof of one file (`custody seal prove`) instead of the seal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seal", "entries_only"])]
+    proof: Option<PathBuf>,
     /// Trust this public key too, for this once (PEM), or ask for what this policy says (`*.toml`); repeatable
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
@@ -31,8 +34,13 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let ring = keyring(context);
-    let source = Source { file: &args.seal, trust: &args.trust };
-    let (seal, signed_by) = open(&read(&args.seal)?, source, ring.as_ref())?;
+    let file = match (&args.seal, &args.proof) {
+        (_, Some(proof)) => return super::prove::verify(&args.path, proof, &args.trust, context),
+        (Some(seal), None) => seal,
+        (None, None) => return Err(Failure::input(anyhow::anyhow!("neither a seal nor a proof was named"))),
+    };
+    let source = Source { file, trust: &args.trust };
+    let (seal, signed_by) = open(&read(file)?, source, ring.as_ref())?;
     let mut options = match args.entries_only {
         true => Options::for_entries(&seal, args.limits.limits()),
         false => Options::for_comparison(&seal, args.limits.limits()),
@@ -43,7 +51,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let found = collect(&args.path, &options, context)?;
     let mut comparison = Comparison::of(&seal, &found.observation);
     comparison.set_signed_apart(&seal, &found.observation, &programs(found.images));
-    let mut report = Report::new(&args.path, &args.seal, &seal, signed_by, &comparison);
+    let mut report = Report::new(&args.path, file, &seal, signed_by, &comparison);
     report.entries_only |= args.entries_only;
     if let Some(note) = report.note() {
         context.output.remark(&note);
@@ -54,7 +62,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
         false => Err(Failure::finding(anyhow::anyhow!(
             "`{}` is not what `{}` seals: {}",
             args.path.display(),
-            args.seal.display(),
+            file.display(),
             report.summary()
         ))
         .hint("put back what was sealed; if the change is meant, seal it anew with `custody seal create`")),

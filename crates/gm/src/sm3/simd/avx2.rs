@@ -4,7 +4,7 @@
 // go through memory.
 use core::arch::x86_64::*;
 
-use super::{BLOCK, T, compress_lanes};
+use super::{BLOCK, T, compress_lanes, nothing};
 
 type V = __m256i;
 
@@ -14,7 +14,7 @@ pub(super) fn lanes(state: &mut [[u32; 8]; 8], blocks: &[&[u8; BLOCK]; 8]) {
     for (old, row) in old.iter_mut().zip(&*state) {
         *old = load(row);
     }
-    let new = compress_lanes!(old, words(blocks));
+    let new = compress_lanes!(old, words(blocks), nothing);
     for (row, (new, old)) in state.iter_mut().zip(new.into_iter().zip(old)) {
         store(row, xor(new, old));
     }

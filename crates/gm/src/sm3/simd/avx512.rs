@@ -4,7 +4,7 @@
 // go through memory.
 use core::arch::x86_64::*;
 
-use super::{BLOCK, T, compress_lanes};
+use super::{BLOCK, T, compress_lanes, nothing};
 
 pub(crate) type V = __m512i;
 
@@ -23,8 +23,8 @@ pub(super) fn lanes(state: &mut [[u32; 16]; 8], blocks: &[&[u8; BLOCK]; 16]) {
 /// The compression function without its last step, the addition of the old state.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn rounds(state: [V; 8], words: [V; 16]) -> [V; 8] {
-    compress_lanes!(state, words)
+fn rounds(state: [V; 8], words: [V; 16]) -> [V; 8] {
+    compress_lanes!(state, words, nothing)
 }
 
 /// The words of the blocks, word `j` of all lanes in element `j`: a transposition, four by four and then by quarters.
@@ -128,12 +128,12 @@ pub(crate) fn choose(x: V, y: V, z: V) -> V {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn p0(x: V) -> V {
+pub(crate) fn p0(x: V) -> V {
     xor3(x, rol::<9, 23>(x), rol::<17, 15>(x))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn p1(x: V) -> V {
+pub(crate) fn p1(x: V) -> V {
     xor3(x, rol::<15, 17>(x), rol::<23, 9>(x))
 }
