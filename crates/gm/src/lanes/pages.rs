@@ -36,12 +36,7 @@ pub(super) fn pages_at(level: Level, pages: &[u8], size: usize, out: &mut [[u8; 
                     let at = if lane < out.len() { lane * size } else { 0 };
                     pages[at..at + size].as_chunks().0
                 };
-                let pieces: [&[[u8; BLOCK]]; LANES] = core::array::from_fn(piece);
-                let mut states = SHA256_IV.map(|word| [word; LANES]);
-                for at in 0..size / BLOCK {
-                    proof.sha256_lanes(&mut states, &pieces.map(|piece| &piece[at]));
-                }
-                proof.sha256_lanes(&mut states, &[padding; LANES]);
+                let states = proof.sha256(core::array::from_fn(piece), padding);
                 for (lane, out) in out.iter_mut().enumerate() {
                     *out = to_bytes(super::column(&states, lane));
                 }
