@@ -1,4 +1,4 @@
-//! Oracles for `fuzz/`: hostile data may be refused, and nothing else.
+//! Oracles for `fuzz/`: hostile bytes may be refused, and nothing else.
 
 use crate::{Executable, maps, modules};
 
@@ -10,7 +10,7 @@ pub fn mappings(data: &[u8]) {
     }
 }
 
-/// A step table, asked at its own data.
+/// A step table, asked at its own bytes.
 pub fn steps(data: &[u8]) {
     let Some((&at, table)) = data.split_first() else { return };
     let _ = modules::step_value(table, u64::from(at));

@@ -1,4 +1,4 @@
-//! Oracles for `fuzz/`: hostile data may be refused, and nothing else.
+//! Oracles for `fuzz/`: hostile bytes may be refused, and nothing else.
 
 use crate::Patch;
 
