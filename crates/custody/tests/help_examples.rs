@@ -59,15 +59,15 @@ const NOT_HERE: &[(&str, &str)] = &[
         "nobody answers at these addresses; `tests/anchor.rs` has an authority of its own",
     ),
     (
-        "custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/",
+        "custody anchor submit bin.seal.json --rekor https://log.example.com -o bin.anchor.json",
         "nobody answers at these addresses; `tests/rekor.rs` of `anchor` plays a log",
     ),
     (
-        "custody seal bundle bin.seal.json --fulcio https://fulcio.example.com --identity-token token.jwt -o by-name.sigstore.json",
+        "custody seal bundle bin.seal.json --fulcio https://ca.example --identity-token jwt -o b.json",
         "nobody answers at these addresses; `tests/seal_bundle.rs` asks a Fulcio of its own",
     ),
     (
-        "custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged",
+        "custody anchor verify payments --bundle b.json --public-key build.pub.pem --unlogged",
         "there is no such bundle; `tests/seal_bundle.rs` makes one",
     ),
     ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),

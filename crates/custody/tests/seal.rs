@@ -317,6 +317,7 @@ fn the_examples_of_the_help_run() {
     let home = home();
     home.write("work/bin/tool", "x");
     home.write("work/bin/payments", "y");
+    home.write("work/dist/app.exe", support::pe::program(1));
     home.write("work/code.password", "secret\n");
     home.run(&["key", "new", "release-2026"], 0);
     let policy = "version = 1\n[[require]]\nkeys = ['default', 'release-2026']\nthreshold = 'all'\n";
@@ -342,7 +343,7 @@ fn the_examples_of_the_help_run() {
             ran += 1;
         }
     }
-    assert_eq!(ran, 11);
+    assert_eq!(ran, 13);
 }
 
 #[test]

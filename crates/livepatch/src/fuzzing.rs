@@ -3,8 +3,8 @@
 use crate::Patch;
 
 /// The file of a patch: what is read can be written, and is read again as the same.
-pub fn file(bytes: &[u8]) {
-    let Ok(patch) = Patch::decode(bytes) else { return };
+pub fn file(data: &[u8]) {
+    let Ok(patch) = Patch::decode(data) else { return };
     let Ok(again) = patch.encode() else { return };
     assert_eq!(Patch::decode(&again).ok(), Some(patch), "a patch is what its file says");
 }

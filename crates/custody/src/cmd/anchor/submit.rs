@@ -21,7 +21,7 @@ cannot be written.
 
 Examples:
   $ custody anchor submit bin.seal.json --tsa http://timestamp.example.com/ -o bin.anchor.json
-  $ custody anchor submit bin.seal.json --rekor https://log.example.com --tsa http://timestamp.example.com/";
+  $ custody anchor submit bin.seal.json --rekor https://log.example.com -o bin.anchor.json";
 
 #[derive(Args)]
 pub(super) struct SubmitArgs {

@@ -23,7 +23,7 @@ Exit code 0: one anchor at least holds, and none is broken; 1: not so; 2: the pr
 
 Examples:
   $ custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem
-  $ custody anchor verify payments --bundle payments.sigstore.json --public-key build.pub.pem --unlogged";
+  $ custody anchor verify payments --bundle b.json --public-key build.pub.pem --unlogged";
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {

@@ -30,7 +30,7 @@ made for it, certified for whoever the identity token names, and forgotten.
 
 Examples:
   $ custody seal bundle bin.seal.json -o bin.sigstore.json
-  $ custody seal bundle bin.seal.json --fulcio https://fulcio.example.com --identity-token token.jwt -o by-name.sigstore.json";
+  $ custody seal bundle bin.seal.json --fulcio https://ca.example --identity-token jwt -o b.json";
 
 #[derive(Args)]
 pub(super) struct BundleArgs {

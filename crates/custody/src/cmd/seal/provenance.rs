@@ -26,7 +26,7 @@ The statement says what you say of the build; nobody watched it. With `--from` t
 dependencies, as the go command wrote them into it.
 
 Examples:
-  $ custody seal provenance bin.seal.json --builder urn:ci --build-type urn:go-build --from bin/payments -o p.json";
+  $ custody seal provenance bin.seal.json --builder urn:ci --build-type urn:go -o p.json";
 
 /// `predicateType` of the statement.
 const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
