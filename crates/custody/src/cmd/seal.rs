@@ -49,7 +49,7 @@ enum Verb {
                       $ custody seal create . -o ../src.seal.json --exclude .git --exclude '*.log'\n  \
                       $ custody seal create release.zip -o inside.seal.json --nested\n  \
                       $ custody seal create bin -o two.seal.json --key default --key release-2026\n  \
-                      $ custody seal create dist -o dist.seal.json --authenticode")]
+                      $ custody seal create bin -o programs.seal.json --authenticode")]
     Create(create::CreateArgs),
     /// Add a signature to a seal that somebody who is trusted has signed
     #[command(after_help = "Examples:\n  $ custody seal sign bin.seal.json --key release-2026\n  \
