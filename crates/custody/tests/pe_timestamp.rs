@@ -45,8 +45,9 @@ fn answer(mut stream: TcpStream, dir: &PathBuf) {
     reader.read_exact(&mut body).unwrap();
     if first.contains("/old") {
         let reply = old(&body, dir, first.contains("/old-lies"));
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", reply.len())
-            .unwrap();
+        // OpenSSL's client, which osslsigncode uses, insists on the type.
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close";
+        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n", reply.len()).unwrap();
         return stream.write_all(&reply).unwrap();
     }
     // An authority that answers every request with its first answer.
