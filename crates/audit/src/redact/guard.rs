@@ -108,8 +108,10 @@ impl Guard {
             if own == name || !pass.touches(section, own, value) {
                 return None;
             }
-            let tokens = self.door.with(|vault| Ok(tokens_of(vault, &tokenings, value)));
-            let token = tokens.ok().flatten().and_then(|tokens| tokens.into_iter().next());
+            // As the field itself would hold it; else as the value stands wherever it names its subject.
+            let as_field: BTreeSet<Tokening> = pass.tokening(section, own).into_iter().collect();
+            let of = |tokenings| self.door.with(|vault| Ok(tokens_of(vault, tokenings, value))).ok().flatten();
+            let token = [&as_field, &tokenings].into_iter().filter_map(of).flatten().next();
             Some((name.to_owned(), token.unwrap_or_else(|| OMITTED.to_owned())))
         };
         let changes: Vec<(String, String)> = event.obj.iter().filter_map(covered).collect();

@@ -10,6 +10,7 @@ use super::detect::{self, Hit, Kind, Kinds};
 use super::mask;
 use super::pattern::Section;
 use super::policy::{Action, Detector, Policy, Rule};
+use super::tokens::Tokening;
 use crate::vault::Subject;
 
 /// Which field, and what is found in it.
@@ -98,6 +99,11 @@ impl Pass {
     pub(crate) fn touches(&self, section: Section, name: &str, value: &str) -> bool {
         let mut hits = Vec::new();
         Severity::ALL.iter().any(|severity| self.look(section, name, value, *severity, &mut hits).is_some())
+    }
+
+    /// How the rule that names this field makes tokens, if it does.
+    pub(crate) fn tokening(&self, section: Section, name: &str) -> Option<Tokening> {
+        Tokening::of(&self.policy.rules[self.named(section, name)?])
     }
 
     fn look(
