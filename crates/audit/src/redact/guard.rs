@@ -110,7 +110,8 @@ impl Guard {
             }
             // As the field itself would hold it; else as the value stands wherever it names its subject.
             let as_field: BTreeSet<Tokening> = pass.tokening(section, own).into_iter().collect();
-            let of = |tokenings| self.door.with(|vault| Ok(tokens_of(vault, tokenings, value))).ok().flatten();
+            let of =
+                |tokenings| self.door.with(|vault| Ok(tokens_of(vault, tokenings, value))).ok().flatten();
             let token = [&as_field, &tokenings].into_iter().filter_map(of).flatten().next();
             Some((name.to_owned(), token.unwrap_or_else(|| OMITTED.to_owned())))
         };
