@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -183,20 +183,7 @@ fn authority(home: &Home) -> String {
 }
 
 fn answer(mut stream: TcpStream, dir: &Path) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+    let (_, body) = support::http::request(&stream);
     std::fs::write(dir.join("request.tsq"), body).unwrap();
     let line =
         "ts -reply -config tsa.cnf -queryfile request.tsq -signer tsa.pem -inkey tsa.key.pem -out reply.tsr";

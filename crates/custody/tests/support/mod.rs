@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 pub(crate) mod go;
+pub(crate) mod http;
 pub(crate) mod judges;
 pub(crate) mod pe;
 
