@@ -91,6 +91,21 @@ pub(super) fn absorb_clmul(state: u128, powers: &[u128], blocks: &[Block]) -> u1
     unsafe { clmul::absorb(state, powers, blocks) }
 }
 
+/// The 32 rounds on one word of each block a vector. No function: it must not be called, for the sets are all the registers.
+macro_rules! turn {
+    ($keys:ident, $sets:ident) => {
+        for key in $keys.as_chunks::<4>().0 {
+            for i in 0..4 {
+                let key = splat(key[i].cast_signed());
+                for x in &mut $sets {
+                    let sum = xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), xor(x[(i + 3) % 4], key));
+                    x[i] = xor(x[i], diffuse(substitute(sum)));
+                }
+            }
+        }
+    };
+}
+
 /// The rounds, over the vector operations of the module it is expanded in. A vector holds `$lanes` blocks when it is
 /// read and one word of each of `4 * $lanes` blocks between the transpositions; `$groups` such sets are in flight at
 /// once, to hide the latency of the S-box.
@@ -122,26 +137,11 @@ macro_rules! rounds {
                 }
                 *x = transpose(*x);
             }
-            turn(keys, &mut sets);
+            turn!(keys, sets);
             for (x, group) in sets.iter().zip(blocks.as_chunks_mut::<WIDTH>().0) {
                 let y = transpose([x[3], x[2], x[1], x[0]]);
                 for (vector, lanes) in y.into_iter().zip(group.as_chunks_mut::<$lanes>().0) {
                     store(lanes, swap_bytes(vector));
-                }
-            }
-        }
-
-        /// The 32 rounds on one word of each block a vector.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn turn<const GROUPS: usize>(keys: &[u32; 32], sets: &mut [[Vector; 4]; GROUPS]) {
-            for key in keys.as_chunks::<4>().0 {
-                for i in 0..4 {
-                    let key = splat(key[i].cast_signed());
-                    for x in &mut *sets {
-                        let sum = xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), xor(x[(i + 3) % 4], key));
-                        x[i] = xor(x[i], diffuse(substitute(sum)));
-                    }
                 }
             }
         }
@@ -159,9 +159,9 @@ macro_rules! rounds {
                 let mut sets = [[splat(0); 4]; $groups];
                 for x in &mut sets {
                     *x = [a, b, c, add(splat(count.cast_signed()), places())];
-                    count = count.wrapping_add(WIDTH as u32);
+                    count = count.wrapping_add(4 * $lanes);
                 }
-                turn(keys, &mut sets);
+                turn!(keys, sets);
                 for (x, group) in sets.iter().zip(chunk.as_chunks_mut::<{ 16 * WIDTH }>().0) {
                     let y = transpose([x[3], x[2], x[1], x[0]]);
                     for (stream, bytes) in y.into_iter().zip(group.as_chunks_mut::<{ 16 * $lanes }>().0) {

@@ -85,16 +85,17 @@ fn store(group: &mut [Block; WIDTH], word: usize, mut planes: Word) {
 
 /// Transposes the 32 by 32 bits of the lower halves, and those of the upper halves. Its own inverse.
 fn transpose(planes: &mut Word) {
-    const MASKS: [(usize, u64); 5] = [
-        (1, 0x5555_5555_5555_5555),
-        (2, 0x3333_3333_3333_3333),
-        (4, 0x0f0f_0f0f_0f0f_0f0f),
-        (8, 0x00ff_00ff_00ff_00ff),
-        (16, 0x0000_ffff_0000_ffff),
+    const MASKS: [u64; 5] = [
+        0x5555_5555_5555_5555,
+        0x3333_3333_3333_3333,
+        0x0f0f_0f0f_0f0f_0f0f,
+        0x00ff_00ff_00ff_00ff,
+        0x0000_ffff_0000_ffff,
     ];
-    for (shift, mask) in MASKS {
-        for low in (0..32).filter(|plane| plane & shift == 0) {
-            exchange(planes, low, low + shift, shift as u32, mask);
+    for (level, mask) in (0..).zip(MASKS) {
+        let step = 1 << level;
+        for low in (0..32).filter(|plane| plane & step == 0) {
+            exchange(planes, low, low + step, 1 << level, mask);
         }
     }
 }
