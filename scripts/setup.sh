@@ -85,6 +85,14 @@ if [ "$purpose" != demo ] && [ ! -e "$rig/pe-judges/ready" ]; then
             --require-hashes -r "$here/scripts/pe-judges.txt" &&
         : >"$rig/pe-judges/ready"; } || say "they cannot be fetched; their tests will be skipped"
 fi
+# --- a writer of 7z archives with what 7-Zip reads and does not write, for tests only -----------------------------
+if [ "$purpose" != demo ] && [ ! -e "$rig/py7zr/ready" ]; then
+    say "making a writer of 7z archives in $rig/py7zr"
+    { python3 -m venv "$rig/py7zr" &&
+        "$rig/py7zr/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+            --require-hashes -r "$here/scripts/py7zr.txt" &&
+        : >"$rig/py7zr/ready"; } || say "it cannot be fetched; its test will be skipped"
+fi
 # --- the official suite of JSON Schema, which the judge of our own schema has to pass ------------------------------
 if [ "$purpose" != demo ] && [ ! -d "$rig/json-schema-suite/tests/draft7" ]; then
     say "fetching the JSON-Schema-Test-Suite into $rig/json-schema-suite"
