@@ -41,11 +41,12 @@ fn compile(clang: &std::ffi::OsStr, name: &str, out: &Path) {
         .arg("-o")
         .arg(out.join(format!("{name}.bpf.o")))
         .output();
-    match output {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            panic!("clang cannot compile bpf/{name}.bpf.c:\n{}", String::from_utf8_lossy(&output.stderr))
-        }
-        Err(error) => panic!("clang cannot be started: {error}"),
+    let failed = match output {
+        Ok(output) if output.status.success() => return,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    for line in format!("clang cannot compile bpf/{name}.bpf.c:\n{failed}").lines() {
+        println!("cargo::error={line}");
     }
 }
