@@ -278,7 +278,11 @@ impl Erasing {
         let [going, staying] = [0, 1].map(|at| {
             let mut found = Vec::new();
             let filter = Filter { act: Some("PAYMENT.CREATED".into()), ..Filter::default() };
-            session.query(&filter, &mut |one| Ok(found.push(one.index))).unwrap();
+            let sink = &mut |one: audit::Found| {
+                found.push(one.index);
+                Ok(())
+            };
+            session.query(&filter, sink).unwrap();
             found[at]
         });
         let note = session.checkpoint().unwrap();
