@@ -5,6 +5,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::block::{Block, Engine, Sm4};
 use super::ghash::{HashKey, Multiplier};
+use crate::secrets::published;
 
 /// SP 800-38D, 5.2.1.1: 2^39 - 256 bits of text.
 const TEXT_LIMIT: u64 = (1 << 36) - 32;
@@ -115,7 +116,7 @@ impl Sm4Gcm {
         let short = self.short_stream(nonce, text.len());
         let mask = short.as_ref().map_or_else(|| self.mask(nonce), |stream| Zeroizing::new(stream[0]));
         let mut expected = self.tag(&mask, state, aad, text);
-        let same = bool::from(expected.ct_eq(tag));
+        let same = bool::from(published(expected.ct_eq(tag)));
         expected.zeroize();
         if !same {
             text.zeroize();
