@@ -4,7 +4,7 @@
 //! optimised enough and already built.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -60,7 +60,8 @@ fn targets(crates: &Path) -> Result<BTreeSet<Target>> {
     Ok(found)
 }
 
-fn files_below(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// Every file below a folder.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
