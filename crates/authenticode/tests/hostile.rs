@@ -9,9 +9,12 @@ use proptest::prelude::*;
 type Target = fn(&[u8]);
 
 const TARGETS: &[(&str, Target)] = &[
+    ("authenticode_attached", fuzzing::attached),
     ("authenticode_catalog", fuzzing::catalog),
+    ("authenticode_document", fuzzing::document),
     ("authenticode_icon", fuzzing::icon),
     ("authenticode_image", fuzzing::image),
+    ("authenticode_portal", fuzzing::portal),
     ("authenticode_resources", fuzzing::resources),
     ("authenticode_rewritten", fuzzing::rewritten),
     ("authenticode_table", fuzzing::table),

@@ -10,6 +10,7 @@ type Target = fn(&[u8]);
 
 const TARGETS: &[(&str, Target)] = &[
     ("pkix_certificate", fuzzing::certificate),
+    ("pkix_path", fuzzing::path),
     ("pkix_signed_data", fuzzing::signed_data),
     ("pkix_timestamp", fuzzing::timestamp),
     ("pkix_revocation", fuzzing::revocation),

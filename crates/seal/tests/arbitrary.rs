@@ -15,6 +15,18 @@ fn seeds_keep_the_promises() {
 }
 
 #[test]
+fn seeds_of_heads_keep_the_promise() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/seal_head");
+    let mut read = 0;
+    for seed in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(seed.unwrap().path()).unwrap();
+        seal::fuzzing::head(&bytes);
+        read += usize::from(seal::Head::from_statement(&bytes).is_ok());
+    }
+    assert!(read >= 1, "the seeds hold no head that reads");
+}
+
+#[test]
 fn seeds_of_patterns_keep_the_promise() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/seal_exclusion");
     for seed in std::fs::read_dir(corpus).unwrap() {
@@ -26,6 +38,7 @@ proptest! {
     #[test]
     fn any_bytes_keep_the_promises(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         seal::fuzzing::statement(&bytes);
+        seal::fuzzing::head(&bytes);
         seal::fuzzing::exclusion(&bytes);
     }
 
