@@ -26,6 +26,15 @@ pub fn kek_file(data: &[u8]) {
     }
 }
 
+/// A trust policy: refused, or one that nobody's signatures do not meet.
+pub fn policy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(policy) = crate::Policy::parse(text) {
+        assert!(!policy.unmet(&[]).is_empty(), "a policy is met without a signature");
+        assert!(policy.unmet(&[]).iter().all(|unmet| unmet.found == 0 && unmet.wanted > 0));
+    }
+}
+
 /// PKCS #12: reading ends.
 pub fn pkcs12(data: &[u8]) {
     // The rounds that a file asks for are bounded, and so is this.
