@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod modules;
 pub(crate) mod pe;
+pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;
