@@ -40,7 +40,7 @@ impl Stream {
 
     /// Bytes behind the last whole block.
     fn filled(&self) -> usize {
-        usize::from((self.length % BLOCK as u64) as u8)
+        usize::from(self.length.to_le_bytes()[0]) % BLOCK // which divides 256
     }
 
     /// Takes the next bytes. Any split of the stream gives the same digest.
