@@ -30,8 +30,14 @@ pub struct GoRuntime {
 }
 
 /// What of the runtime's variables is needed.
-const SYMBOLS: [&str; 4] =
-    ["runtime.allgs", "runtime.allm", "runtime.firstmoduledata", "runtime.modulesSlice"];
+const SYMBOLS: [&str; 6] = [
+    "runtime.allgs",
+    "runtime.allm",
+    "runtime.firstmoduledata",
+    "runtime.itabLock",
+    "runtime.itabTable",
+    "runtime.modulesSlice",
+];
 
 /// A thread as the runtime knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,6 +136,18 @@ impl GoRuntime {
     #[must_use]
     pub fn modules_slice(&self) -> u64 {
         self.symbols["runtime.modulesSlice"]
+    }
+
+    /// The address of `runtime.itabTable`, which names the table of interface tables.
+    #[must_use]
+    pub fn interface_tables(&self) -> u64 {
+        self.symbols["runtime.itabTable"]
+    }
+
+    /// The address of `runtime.itabLock`: 0 while nobody holds it.
+    #[must_use]
+    pub fn interface_tables_lock(&self) -> u64 {
+        self.symbols["runtime.itabLock"]
     }
 
     /// The function tables of a process.

@@ -17,7 +17,7 @@ pub(crate) const SWITCHES: u64 = 0x58;
 pub(crate) const MODULES_LIST: u64 = 0x68;
 /// How many elements there is room for.
 pub(crate) const MODULES_ROOM: u64 = 256;
-/// The masks of the new data begin here, the list of switches follows.
-pub(crate) const MASKS: u64 = 0x1000;
+/// The cells of the new interface tables begin here; the masks of the new data and the list of switches follow.
+pub(crate) const CELLS: u64 = 0x1000;
 /// The size of a page.
 pub(crate) const PAGE: u64 = 4096;

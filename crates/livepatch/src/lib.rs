@@ -19,8 +19,8 @@ pub mod fuzzing;
 mod live;
 mod patch;
 
-pub use build::build;
+pub use build::{Sources, build, build_from};
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use live::{Options, Status, Stop, apply, rollback, status};
-pub use patch::{Access, FunctionChange, Head, Patch, Piece, Region, Switch, Text};
+pub use patch::{Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Switch, Table, Text};

@@ -49,6 +49,10 @@ pub struct Head {
     pub regions: Vec<Region>,
     /// What is written.
     pub pieces: Vec<Piece>,
+    /// Interface tables that the old build does not have.
+    pub tables: Vec<Table>,
+    /// Methods of old types that only the new build kept.
+    pub methods: Vec<MethodRecord>,
     /// Where the new `moduledata` lies.
     pub module: u64,
     /// Where the record of the patch lies.
@@ -96,6 +100,34 @@ pub struct Switch {
     pub after: u64,
     /// How many bytes the jump takes: nobody may stand between the first and the last of them.
     pub length: u64,
+}
+
+/// An interface table that the old build does not have. The process may have made one of its own for the pair: then that
+/// one is used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// The interface and the type, for people.
+    pub name: String,
+    /// Where the new build's own table lies.
+    pub address: u64,
+    /// The word that new code reads the table's address from.
+    pub cell: u64,
+    /// Words of the placed data that hold the table's address.
+    pub words: Vec<u64>,
+}
+
+/// A method of an old type that the linker dropped from the old build: three offsets in the type's descriptor, of the
+/// method's type, of its code for interfaces, and of its code for direct calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodRecord {
+    /// Where the three stand.
+    pub at: u64,
+    /// What stands there.
+    pub before: [u32; 3],
+    /// What is written.
+    pub after: [u32; 3],
 }
 
 /// One mapping.
@@ -217,6 +249,10 @@ impl Head {
             || !lies(self.module, 8)
         {
             return Err(Error::not_patch("a piece lies in no region"));
+        }
+        let words = |t: &Table| t.words.iter().chain([&t.cell]).all(|word| lies(*word, 8));
+        if !self.tables.iter().all(|t| lies(t.address, 32) && words(t)) {
+            return Err(Error::not_patch("an interface table lies in no region"));
         }
         let text = self.text.address..self.text.address.saturating_add(self.text.size).saturating_sub(8);
         if !self

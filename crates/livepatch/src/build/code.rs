@@ -41,6 +41,22 @@ pub(crate) fn references(bytes: &[u8], entry: u64) -> Vec<Reference> {
     found
 }
 
+/// Makes `lea register, [rip + d]` a `mov register, [rip + d]`: the address is then not computed but read from a cell.
+/// Both take the same bytes, and neither touches the flags (Intel SDM, LEA `REX.W + 8D /r`, MOV `REX.W + 8B /r`).
+pub(crate) fn load_instead(bytes: &mut [u8], reference: &Reference) -> Option<()> {
+    const LEA: u8 = 0x8d;
+    const MOV: u8 = 0x8b;
+    let [prefix, opcode, form] = bytes.get_mut(reference.at.checked_sub(3)?..reference.at)? else {
+        return None;
+    };
+    let is_lea = *prefix & 0xf8 == 0x48 && *opcode == LEA && *form & 0xc7 == 5;
+    if !is_lea || reference.next != reference.at + 4 {
+        return None;
+    }
+    *opcode = MOV;
+    Some(())
+}
+
 /// An instruction with an absolute operand in `range`: it cannot be moved, and the Go compiler makes none.
 pub(crate) fn absolute_operand(bytes: &[u8], entry: u64, range: (u64, u64)) -> Option<u64> {
     let within = |value: u64| (range.0..range.1).contains(&value);

@@ -249,8 +249,9 @@ impl<'a> Pair<'_, 'a> {
                 let place = self.old.types.locate(self.old, old);
                 place.is_some() && place == self.new.types.locate(self.new, new)
             }
-            (Place::InterfaceTable, Place::InterfaceTable) => {
-                self.old.interface_tables().get(&old) == self.new.interface_tables().get(&new)
+            (Place::InterfaceTable(a, at), Place::InterfaceTable(b, bt)) => {
+                let pair = |of: &Program<'_>, table| of.interface_tables().get(&table).map(|t| t.pair.clone());
+                pair(self.old, a) == pair(self.new, b) && at == bt
             }
             (Place::Constant, Place::Constant) | (Place::Unnamed, Place::Unnamed) => {
                 self.same_constant(old, new)
@@ -339,7 +340,7 @@ pub(crate) fn name(program: &Program<'_>, address: u64) -> String {
             Some(key) => format!("type `{}`", key.text),
             None => "a part of a type".to_owned(),
         },
-        Place::InterfaceTable => "an interface table".to_owned(),
+        Place::InterfaceTable(..) => "an interface table".to_owned(),
         Place::Constant => {
             let bytes = program.bytes(address, program.extent(address).min(24)).unwrap_or_default();
             match std::str::from_utf8(bytes) {

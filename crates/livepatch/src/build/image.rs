@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::code;
 use super::compare::{Comparison, name};
 use super::mask;
+use super::methods;
 use super::program::{Place, Program};
+use super::tables::Tables;
 use super::types::Types;
 use crate::control;
 use crate::error::{Error, Result};
-use crate::patch::{Access, Head, Patch, Piece, Region};
+use crate::patch::{Access, Head, MethodRecord, Patch, Piece, Region};
 
 /// Where the record stands behind the image.
 const GAP: u64 = 0x1_0000;
@@ -20,6 +22,8 @@ const GAP: u64 = 0x1_0000;
 pub(crate) struct Image {
     regions: Vec<Region>,
     pieces: BTreeMap<u64, Vec<u8>>,
+    tables: Tables,
+    methods: Vec<MethodRecord>,
     pub control: u64,
 }
 
@@ -35,7 +39,8 @@ impl Image {
         let injected = injected(old, new, comparison);
         let maker = Maker { old, new, comparison, injected };
         let control = new.image().1.next_multiple_of(GAP) + GAP;
-        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), control };
+        let tables = Tables::of(old, new, control + control::CELLS);
+        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), tables, methods: Vec::new(), control };
         for segment in &new.segments {
             let access = match (segment.executable, segment.writable) {
                 (true, _) => Access::Execute,
@@ -53,19 +58,24 @@ impl Image {
             maker.lead_words(&mut image, *start, *end)?;
         }
         maker.lead_type_offsets(&mut image)?;
+        image.methods = methods::revived(old, new, |address| maker.lead(address))?;
         for at in &maker.injected {
-            let bytes = maker.function(*at)?;
+            let bytes = maker.function(*at, &image.tables)?;
             image.pieces.insert(new.functions[*at].entry, bytes);
         }
         maker.place_data(&mut image)?;
         maker.module(&mut image)?;
+        image.put(control, control::MAGIC)?;
+        for (cell, table) in image.tables.cells().collect::<Vec<_>>() {
+            image.put(cell, &table.to_le_bytes())?;
+        }
         Ok(image)
     }
 
     /// Adds the list of switches to the record and the stubs behind it, and names everything in the head.
     pub(crate) fn into_patch(mut self, mut head: Head, stubs: Vec<u8>) -> Result<Patch> {
-        let mut record = self.pieces.remove(&self.control).unwrap_or_else(|| control::MAGIC.to_vec());
-        let list = (record.len() as u64).next_multiple_of(8).max(control::MASKS);
+        let mut record = self.pieces.remove(&self.control).unwrap_or_default();
+        let list = (record.len() as u64).next_multiple_of(8);
         let position = |at: u64| {
             usize::try_from(at)
                 .map_err(|_| Error::Contradicts { what: "an address is out of range".to_owned() })
@@ -88,6 +98,8 @@ impl Image {
         self.regions.push(Region { address: at, size, access: Access::Execute });
         self.pieces.insert(at, stubs);
         head.regions = self.regions;
+        head.tables = self.tables.into_head();
+        head.methods = self.methods;
         head.pieces = self
             .pieces
             .iter()
@@ -150,13 +162,9 @@ impl Maker<'_, '_> {
                 let led = known.and_then(|(key, offset)| Some(self.old.types.find(&key)? + offset));
                 Some(led.unwrap_or(address))
             }
-            Place::InterfaceTable => {
-                let pair = self.new.interface_tables().get(&address)?;
-                self.old
-                    .interface_tables()
-                    .iter()
-                    .find(|(_, other)| *other == pair)
-                    .map(|(address, _)| *address)
+            Place::InterfaceTable(table, offset) => {
+                let pair = &self.new.interface_tables().get(&table)?.pair;
+                Some(self.old.interface_table(pair).unwrap_or(table) + offset)
             }
             Place::Constant | Place::Unnamed => Some(address),
             Place::Nowhere => None,
@@ -198,7 +206,7 @@ impl Maker<'_, '_> {
             .collect()
     }
 
-    fn function(&self, at: usize) -> Result<Vec<u8>> {
+    fn function(&self, at: usize, tables: &Tables) -> Result<Vec<u8>> {
         let code = &self.new.functions[at];
         let refused = |reason: String| Error::refused(format!("function `{}`", code.name), reason);
         if let Some(at) = code::absolute_operand(code.bytes, code.entry, self.new.image()) {
@@ -210,7 +218,15 @@ impl Maker<'_, '_> {
                 continue;
             }
             let known = self.new.place(reference.target) != Place::Unnamed;
-            let target = self.lead(reference.target).filter(|_| known).ok_or_else(|| {
+            let target = match tables.cell(reference.target) {
+                Some(cell) => {
+                    code::load_instead(&mut bytes, reference)
+                        .ok_or_else(|| refused("it names an interface table in an unknown way".to_owned()))?;
+                    Some(cell)
+                }
+                None => self.lead(reference.target).filter(|_| known),
+            };
+            let target = target.ok_or_else(|| {
                 refused(format!(
                     "it needs {}, which the old build does not have",
                     name(self.new, reference.target)
@@ -233,6 +249,7 @@ impl Maker<'_, '_> {
             if !self.new.holds(word) {
                 continue;
             }
+            image.tables.note(word, address);
             if let Some(target) = self.lead(word).filter(|target| *target != word) {
                 image.put(address, &target.to_le_bytes())?;
             }
@@ -291,6 +308,8 @@ impl Maker<'_, '_> {
         }
         let (from, to) = (self.new.module_word("noptrdata")?, self.new.module_word("enoptrbss")?);
         let has_data = image.pieces.range(from..to).next().is_some();
+        let cells = control::CELLS + 8 * image.tables.len() as u64;
+        let mut record = vec![0; usize::try_from(cells).map_err(|_| missing())?];
         if !has_data && self.comparison.fresh.is_empty() {
             for field in ["noptrdata", "enoptrdata", "data", "edata", "bss", "ebss", "noptrbss", "enoptrbss"]
             {
@@ -299,7 +318,6 @@ impl Maker<'_, '_> {
             set("gcdatamask", 0, 0, true)?;
             set("gcbssmask", 0, 0, true)?;
         } else {
-            let mut record = control::MAGIC.to_vec();
             for (start, end, program, mask_field) in
                 [("data", "edata", "gcdata", "gcdatamask"), ("bss", "ebss", "gcbss", "gcbssmask")]
             {
@@ -310,14 +328,14 @@ impl Maker<'_, '_> {
                 let mask = mask::run(bytes, words).ok_or_else(|| Error::Contradicts {
                     what: "the collector's program of the new data cannot be run".to_owned(),
                 })?;
-                let at = (record.len() as u64).next_multiple_of(8).max(control::MASKS);
+                let at = (record.len() as u64).next_multiple_of(8);
                 record.resize(usize::try_from(at).map_err(|_| missing())?, 0);
                 record.extend_from_slice(&mask);
                 set(mask_field, 0, words as u64, true)?;
                 set(mask_field, 8, image.control + at, true)?;
             }
-            image.pieces.insert(image.control, record);
         }
+        image.pieces.insert(image.control, record);
         // `hasmain` is a byte; only one module may say that it holds `main`.
         let main = usize::try_from(offset("hasmain")?).map_err(|_| missing())?;
         *module.get_mut(main).ok_or_else(missing)? = 0;

@@ -10,8 +10,10 @@ mod compare;
 mod describe;
 mod image;
 mod mask;
+mod methods;
 mod program;
 mod switch;
+mod tables;
 mod types;
 
 use describe::Descriptions;
@@ -21,11 +23,39 @@ use program::Program;
 use crate::error::{Error, Result};
 use crate::patch::{FunctionChange, Head, Patch, Text};
 
+/// What a patch is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The build that the process runs.
+    pub old: &'a [u8],
+    /// Its twin with symbols and debugging data, if the process runs a stripped build.
+    pub symbols: Option<&'a [u8]>,
+    /// The build whose code is to run.
+    pub new: &'a [u8],
+}
+
+impl<'a> Sources<'a> {
+    /// Two builds with symbols.
+    #[must_use]
+    pub fn of(old: &'a [u8], new: &'a [u8]) -> Self {
+        Self { old, symbols: None, new }
+    }
+}
+
 /// Compares two builds and makes the patch that leads from the one to the other.
 ///
 /// # Errors
 /// [`Error::Refused`] with the place and the reason for what cannot be done safely; others when a build cannot be used.
 pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
+    build_from(&Sources::of(old, new))
+}
+
+/// As [`build`], from all that there is.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
+    let (old, new) = (sources.symbols.unwrap_or(sources.old), sources.new);
     let (before, after) = (Program::parse("old", old)?, Program::parse("new", new)?);
     if before.release != after.release {
         return Err(Error::OtherRelease { old: before.release, new: after.release });
@@ -34,7 +64,6 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
     let descriptions = (Descriptions::of("old", old)?, Descriptions::of("new", new)?);
     describe::check(&descriptions.0, &descriptions.1)?;
     types::check_sizes(&before, &after)?;
-    check_interface_tables(&before, &after)?;
     let comparison = compare::compare(&before, &after, (&descriptions.0, &descriptions.1))?;
     check_functions(&after, &comparison)?;
     let image = image::Image::of(&before, &after, &comparison)?;
@@ -66,6 +95,8 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
         switches: switches.words,
         regions: Vec::new(),
         pieces: Vec::new(),
+        tables: Vec::new(),
+        methods: Vec::new(),
         module: after.module,
         control: image.control,
     };
@@ -86,17 +117,8 @@ fn check_placement(old: &Program<'_>, new: &Program<'_>) -> Result<()> {
     }
 }
 
-/// The running process may have made the table of a pair by itself, and two tables of one pair compare unequal.
-fn check_interface_tables(old: &Program<'_>, new: &Program<'_>) -> Result<()> {
-    let known: std::collections::BTreeSet<_> = old.interface_tables().values().collect();
-    match new.interface_tables().values().find(|pair| !known.contains(pair)) {
-        Some((inter, concrete)) => Err(Error::refused(
-            format!("the conversion of `{}` to `{}`", concrete.text, inter.text),
-            "the old build has no interface table for it",
-        )),
-        None => Ok(()),
-    }
-}
+/// Variables of the runtime that a new build may bring: the linker writes them, and nothing does afterwards.
+const HARMLESS: [&str; 2] = ["runtime.defaultGOROOT", "runtime.defaultGOROOT.str"];
 
 fn check_functions(new: &Program<'_>, comparison: &compare::Comparison<'_>) -> Result<()> {
     for change in &comparison.changed {
@@ -118,7 +140,7 @@ fn check_functions(new: &Program<'_>, comparison: &compare::Comparison<'_>) -> R
     if comparison.changed.is_empty() {
         return Err(Error::NoChange);
     }
-    match comparison.fresh.iter().find(|name| is_runtime(name)) {
+    match comparison.fresh.iter().find(|name| is_runtime(name) && !HARMLESS.contains(name)) {
         Some(name) => Err(Error::refused(format!("variable `{name}`"), "new state of the runtime is needed")),
         None => Ok(()),
     }

@@ -55,6 +55,16 @@ impl<'a> Variable<'a> {
     }
 }
 
+/// What names an interface table in both builds: the interface and the type that implements it.
+pub(crate) type TablePair = (TypeKey, TypeKey);
+
+/// `abi.ITab`: interface, type, hash of the type, and the type's methods in the order of the interface's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct InterfaceTable {
+    pub pair: TablePair,
+    pub size: u64,
+}
+
 /// What an address means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
@@ -64,8 +74,8 @@ pub(crate) enum Place {
     Variable(usize, u64),
     /// A type descriptor, or something else in their region.
     Type,
-    /// An interface table.
-    InterfaceTable,
+    /// In the interface table that begins at this address, at this offset.
+    InterfaceTable(u64, u64),
     /// Other read-only data.
     Constant,
     /// Initialised data without a symbol: what a composite literal in a variable points to.
@@ -88,7 +98,7 @@ pub(crate) struct Program<'a> {
     pub text: (u64, u64),
     pub release: String,
     pub build_id: Vec<u8>,
-    interface_tables: BTreeMap<u64, (TypeKey, TypeKey)>,
+    interface_tables: BTreeMap<u64, InterfaceTable>,
     constants: Vec<(u64, u64)>,
     data: Vec<(u64, u64)>,
     starts: Vec<u64>,
@@ -225,8 +235,10 @@ impl<'a> Program<'a> {
                 continue;
             };
             match (self.types.key(self, inter), self.types.key(self, concrete)) {
-                (Some(inter), Some(concrete)) => {
-                    drop(self.interface_tables.insert(address, (inter, concrete)))
+                (Some(of), Some(concrete)) => {
+                    let size = 24 + 8 * self.types.methods_of_interface(self, inter).max(1);
+                    let table = InterfaceTable { pair: (of, concrete), size };
+                    drop(self.interface_tables.insert(address, table));
                 }
                 _ => {
                     return Err(Error::Contradicts {
@@ -315,8 +327,13 @@ impl<'a> Program<'a> {
         self.image
     }
 
-    pub(crate) fn interface_tables(&self) -> &BTreeMap<u64, (TypeKey, TypeKey)> {
+    pub(crate) fn interface_tables(&self) -> &BTreeMap<u64, InterfaceTable> {
         &self.interface_tables
+    }
+
+    /// Where the table of a pair is, if this build has one.
+    pub(crate) fn interface_table(&self, pair: &TablePair) -> Option<u64> {
+        self.interface_tables.iter().find(|(_, table)| table.pair == *pair).map(|(address, _)| *address)
     }
 
     /// How far a constant reaches at most: to the next one.
@@ -333,8 +350,10 @@ impl<'a> Program<'a> {
                 _ => Place::Nowhere,
             };
         }
-        if self.interface_tables.contains_key(&address) {
-            return Place::InterfaceTable;
+        if let Some((start, table)) = self.interface_tables.range(..=address).next_back()
+            && address < start + table.size
+        {
+            return Place::InterfaceTable(*start, address - start);
         }
         if (self.types.descriptors.0..self.types.descriptors.1).contains(&address) {
             return Place::Type;

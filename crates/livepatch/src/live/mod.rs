@@ -7,6 +7,7 @@
 
 mod place;
 mod stop;
+mod tables;
 
 use std::time::Duration;
 

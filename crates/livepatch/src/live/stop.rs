@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use goproc::{Machine, Memory as _, Modules, Position, Tracer};
 
-use super::{Options, Target, switches};
+use super::{Options, Target, switches, tables};
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Switch};
@@ -60,6 +60,8 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
             }
         }
         link(target, &modules, head.control, head.module)?;
+        tables::register(target, &head.tables)?;
+        tables::complete(target, &head.methods)?;
         for switch in &head.switches {
             target.process.write_forced(switch.entry, &switch.after.to_le_bytes())?;
         }
@@ -169,6 +171,10 @@ fn look(
         {
             *state = interrupted;
         }
+    }
+    if !tables::is_settled(target)? {
+        seen.unsafe_because = Some("a thread holds the lock of the interface tables".to_owned());
+        return Ok(seen);
     }
     for goroutine in target.runtime.goroutines(target.process)? {
         seen.goroutines += 1;
