@@ -30,7 +30,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("custody", 5),
 ];
 /// Beside the house: they may use every floor, and no floor may use them.
-const BESIDE: &[&str] = &["xtask", "bench"];
+const BESIDE: &[&str] = &["xtask", "bench", "fuzz-replay"];
 
 #[derive(Deserialize)]
 struct Metadata {

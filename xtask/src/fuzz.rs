@@ -78,6 +78,7 @@ mod tests {
     use std::fs;
 
     use crate::rig::repository;
+    use crate::soak::files_below;
 
     /// `<crate>_<function>` of every oracle.
     fn oracles() -> BTreeSet<String> {
@@ -99,8 +100,20 @@ mod tests {
         found
     }
 
+    /// The text of a crate's tests and sources.
+    fn sources(of: &str) -> String {
+        let folder = repository().join("crates").join(of);
+        let mut text = String::new();
+        for source in
+            ["src", "tests"].iter().flat_map(|part| files_below(&folder.join(part)).unwrap_or_default())
+        {
+            text.extend(fs::read_to_string(source));
+        }
+        text
+    }
+
     #[test]
-    fn every_oracle_has_a_target_and_seeds() {
+    fn every_oracle_has_a_target_seeds_and_a_replay() {
         let oracles = oracles();
         assert!(oracles.len() >= 20, "{oracles:?}");
         let manifest = fs::read_to_string(repository().join("fuzz/Cargo.toml")).unwrap();
@@ -113,6 +126,10 @@ mod tests {
         assert_eq!(bins, oracles);
         for name in &oracles {
             let (of, oracle) = name.split_once('_').unwrap();
+            assert!(
+                sources(of).contains(&format!("\"{name}\"")),
+                "no test of {of} replays the seeds of {name}"
+            );
             let glue = fs::read_to_string(repository().join(format!("fuzz/fuzz_targets/{name}.rs"))).unwrap();
             assert!(glue.contains(&format!("{of}::fuzzing::{oracle}(data)")), "{name}");
             let seeds = fs::read_dir(repository().join("fuzz/corpus").join(name)).unwrap();

@@ -265,14 +265,10 @@ proptest! {
 
 #[test]
 fn the_seeds_of_the_fuzzer_are_no_trouble() {
-    for (name, oracle) in [("binary", crate::fuzzing::binary as fn(&[u8])), ("xml", crate::fuzzing::xml)] {
-        let corpus = format!("{}/../../fuzz/corpus/codeintegrity_{name}", env!("CARGO_MANIFEST_DIR"));
-        let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
-        assert!(!seeds.is_empty());
-        for seed in seeds {
-            oracle(&std::fs::read(seed.unwrap().path()).unwrap());
-        }
-    }
+    fuzz_replay::corpus(&[
+        ("codeintegrity_binary", crate::fuzzing::binary),
+        ("codeintegrity_xml", crate::fuzzing::xml),
+    ]);
 }
 
 /// `CUSTODY_WRITE_CORPUS=1` makes the fuzzer's seeds anew.

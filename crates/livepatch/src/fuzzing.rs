@@ -11,18 +11,12 @@ pub fn file(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use fuzz_replay::Target;
+
     #[test]
     fn seeds_are_replayed() {
-        let folder =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/livepatch_file");
-        let mut read = 0;
-        for seed in std::fs::read_dir(folder).expect("seeds") {
-            let bytes = std::fs::read(seed.expect("a seed").path()).expect("bytes");
-            for end in 0..=bytes.len() {
-                super::file(&bytes[..end]);
-            }
-            read += 1;
-        }
-        assert!(read > 0);
+        let targets: &[Target] = &[("livepatch_file", super::file)];
+        fuzz_replay::corpus(targets);
+        fuzz_replay::every_byte(targets);
     }
 }
