@@ -120,6 +120,37 @@ impl GoRuntime {
         }
     }
 
+    /// All that was found out, as numbers by name: addresses of variables, and offsets of fields (`runtime.g:goid`). For
+    /// those who look into a process whose executable was stripped.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, u64> {
+        let symbols = self.symbols.iter().map(|(name, address)| ((*name).to_owned(), *address));
+        let fields = self.layouts.fields().map(|(structure, field, at)| (format!("{structure}:{field}"), at));
+        symbols.chain(fields).collect()
+    }
+
+    /// From what [`GoRuntime::facts`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when a variable is not among them. A field that is missing is missed when it is asked for.
+    pub fn from_facts(facts: &BTreeMap<String, u64>) -> Result<Self> {
+        let fields = facts.iter().filter_map(|(name, at)| name.split_once(':').map(|(of, field)| (of, field, *at)));
+        let layouts = Layouts::of(fields);
+        let mut symbols = BTreeMap::new();
+        for name in SYMBOLS {
+            let address = facts.get(name).ok_or_else(|| Error::missing(format!("symbol `{name}`")))?;
+            symbols.insert(name, *address);
+        }
+        Ok(Self { layouts, symbols })
+    }
+
+    /// The same in an executable that runs `bias` bytes from where it was linked.
+    #[must_use]
+    pub fn slid(mut self, bias: u64) -> Self {
+        self.symbols.values_mut().for_each(|address| *address = address.wrapping_add(bias));
+        self
+    }
+
     /// Where the fields of the runtime's structures lie.
     #[must_use]
     pub fn layouts(&self) -> &Layouts {

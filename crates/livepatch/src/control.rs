@@ -1,6 +1,21 @@
 //! The record of a patch inside the process: pages that say which patch it is, and the flag that every stub asks. They
 //! are read-only for the process. `docs/formats/patch.md` has the offsets.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What whoever finds the record has to know, and the executable need not say.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// Build id of the build that was patched.
+    pub old_build: String,
+    /// Build id of the build that the new code is of.
+    pub new_build: String,
+    /// As [`crate::Head::runtime`].
+    pub runtime: BTreeMap<String, u64>,
+}
+
 /// The first bytes of the record.
 pub(crate) const MAGIC: &[u8; 16] = b"custody-patch-v1";
 /// The flag: 0 leads to the old code, 1 to the new. One aligned word flips every switch at once.
@@ -17,6 +32,10 @@ pub(crate) const SWITCHES: u64 = 0x58;
 pub(crate) const MODULES_LIST: u64 = 0x68;
 /// How many elements there is room for.
 pub(crate) const MODULES_ROOM: u64 = 256;
+/// Where the module of the patch is.
+pub(crate) const MODULE: u64 = 0x868;
+/// Where [`Facts`] are, as JSON, and how many bytes they take.
+pub(crate) const FACTS: u64 = 0x870;
 /// The cells of the new interface tables begin here; the masks of the new data and the list of switches follow.
 pub(crate) const CELLS: u64 = 0x1000;
 /// The size of a page.

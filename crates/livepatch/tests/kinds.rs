@@ -1,8 +1,8 @@
 //! Every kind of change, in every shape of binary, on every release of Go: applied under load, checked kind by kind, taken
 //! back, checked again.
 //!
-//! A run of the tests takes all kinds on the newest release in every shape, and the plain shape on the others; with
-//! `CUSTODY_SOAK` it takes the whole matrix.
+//! A run of the tests takes a sample: all kinds on the newest release in four shapes, and on the one before in the plain
+//! shape. With `CUSTODY_SOAK` it takes the whole matrix.
 #![allow(clippy::panic, reason = "a test says what it expects")]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -78,10 +78,44 @@ fn all_kinds(go: &Path, shape: Shape) {
     }
 }
 
-#[test]
-fn every_kind_in_the_plain_shape() {
-    let toolchains = support::toolchains();
-    for go in toolchains.iter().take(if support::whole_matrix() { usize::MAX } else { 2 }) {
-        all_kinds(go, Shape::Plain);
+/// `some` releases, or all of them.
+fn in_shape(shape: Shape, some: usize) {
+    for go in support::toolchains().iter().take(if support::whole_matrix() { usize::MAX } else { some }) {
+        all_kinds(go, shape);
     }
+}
+
+#[test]
+fn plain() {
+    in_shape(Shape::Plain, 2);
+}
+
+#[test]
+fn trimmed() {
+    in_shape(Shape::Trimmed, 0);
+}
+
+#[test]
+fn position_independent() {
+    in_shape(Shape::Pie, 1);
+}
+
+#[test]
+fn with_c_code() {
+    in_shape(Shape::Cgo, 1);
+}
+
+#[test]
+fn position_independent_with_c_code() {
+    in_shape(Shape::PieCgo, 0);
+}
+
+#[test]
+fn stripped() {
+    in_shape(Shape::Stripped, 1);
+}
+
+#[test]
+fn position_independent_and_stripped() {
+    in_shape(Shape::PieStripped, 0);
 }

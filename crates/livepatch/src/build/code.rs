@@ -74,6 +74,37 @@ pub(crate) fn absolute_operand(bytes: &[u8], entry: u64, range: (u64, u64)) -> O
     })
 }
 
+/// Where absolute operands in `range` stand, and how wide they are: C code at fixed addresses has such.
+pub(crate) fn absolute_operands(bytes: &[u8], entry: u64, range: (u64, u64)) -> Vec<(usize, usize)> {
+    let within = |value: u64| (range.0..range.1).contains(&value);
+    let mut decoder = Decoder::with_ip(64, bytes, entry, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    let mut found = Vec::new();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        let start = usize::try_from(instruction.ip() - entry).unwrap_or(usize::MAX);
+        let offsets = decoder.get_constant_offsets(&instruction);
+        for operand in 0..instruction.op_count() {
+            match instruction.op_kind(operand) {
+                OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64
+                    if within(instruction.immediate(operand)) =>
+                {
+                    found.push((start.saturating_add(offsets.immediate_offset()), offsets.immediate_size()));
+                }
+                OpKind::Memory
+                    if !instruction.is_ip_rel_memory_operand()
+                        && within(instruction.memory_displacement64()) =>
+                {
+                    let at = start.saturating_add(offsets.displacement_offset());
+                    found.push((at, offsets.displacement_size()));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
 /// Does the function read its closure context (`DX` on entry; `cmd/compile/abi-internal.md`, "Special-purpose
 /// registers") before it writes the register or calls? The compiler takes it in the entry block, so the first mention
 /// in address order decides.

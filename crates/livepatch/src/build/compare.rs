@@ -256,6 +256,9 @@ impl<'a> Pair<'_, 'a> {
             (Place::Constant, Place::Constant) | (Place::Unnamed, Place::Unnamed) => {
                 self.same_constant(old, new)
             }
+            (Place::Foreign(_), Place::Foreign(place)) => {
+                self.old.foreign.lead(&self.new.foreign, place) == Some(old)
+            }
             (Place::Nowhere, Place::Nowhere) => self.same_mark(old, new),
             _ => false,
         };
@@ -319,9 +322,10 @@ impl<'a> Pair<'_, 'a> {
         if old.0[..head] != new.0[..head] {
             return false;
         }
-        let word = |c: &[u8]| <[u8; 8]>::try_from(c).map(u64::from_le_bytes).ok();
-        old.0[head..].chunks(8).zip(new.0[head..].chunks(8)).all(|(a, b)| match (word(a), word(b)) {
-            (Some(a), Some(b)) if self.new.holds(b) && self.old.holds(a) => self.same(a, b),
+        let chunks = old.0[head..].chunks(8).zip(new.0[head..].chunks(8));
+        let places = (head as u64..).step_by(8);
+        chunks.zip(places).all(|((a, b), at)| match (self.old.pointer(old.1 + at), self.new.pointer(new.1 + at)) {
+            (Some(a), Some(b)) => self.same(a, b),
             _ => a == b,
         })
     }
@@ -350,6 +354,7 @@ pub(crate) fn name(program: &Program<'_>, address: u64) -> String {
                 _ => "a constant".to_owned(),
             }
         }
+        Place::Foreign(_) => "C code".to_owned(),
         Place::Unnamed => "data without a symbol".to_owned(),
         Place::Nowhere => format!("{address:#x}"),
     }

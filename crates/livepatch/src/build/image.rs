@@ -24,6 +24,8 @@ pub(crate) struct Image {
     pieces: BTreeMap<u64, Vec<u8>>,
     tables: Tables,
     methods: Vec<MethodRecord>,
+    /// Words of the new module that name the record.
+    masks: Vec<u64>,
     pub control: u64,
 }
 
@@ -40,7 +42,7 @@ impl Image {
         let maker = Maker { old, new, comparison, injected };
         let control = new.image().1.next_multiple_of(GAP) + GAP;
         let tables = Tables::of(old, new, control + control::CELLS);
-        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), tables, methods: Vec::new(), control };
+        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), tables, methods: Vec::new(), masks: Vec::new(), control };
         for segment in &new.segments {
             let access = match (segment.executable, segment.writable) {
                 (true, _) => Access::Execute,
@@ -48,6 +50,8 @@ impl Image {
                 _ => Access::Read,
             };
             let address = segment.address & !(control::PAGE - 1);
+            // The system's linker may begin a segment on the page that the one before ends on: as the loader does, the
+            // later one takes it.
             let size = (segment.address + segment.size - address).next_multiple_of(control::PAGE);
             image.regions.push(Region { address, size, access });
             if access == Access::Read {
@@ -73,7 +77,7 @@ impl Image {
     }
 
     /// Adds the list of switches to the record and the stubs behind it, and names everything in the head.
-    pub(crate) fn into_patch(mut self, mut head: Head, stubs: Vec<u8>) -> Result<Patch> {
+    pub(crate) fn into_patch(mut self, mut head: Head, stubs: Vec<u8>, new: &Program<'_>) -> Result<Patch> {
         let mut record = self.pieces.remove(&self.control).unwrap_or_default();
         let list = (record.len() as u64).next_multiple_of(8);
         let position = |at: u64| {
@@ -86,6 +90,21 @@ impl Image {
         let at = position(control::SWITCHES)?;
         record[at..at + 8].copy_from_slice(&(self.control + list).to_le_bytes());
         record[at + 8..at + 16].copy_from_slice(&(head.switches.len() as u64).to_le_bytes());
+        record[position(control::MODULE)?..][..8].copy_from_slice(&head.module.to_le_bytes());
+        let facts = control::Facts {
+            old_build: head.old_build.clone(),
+            new_build: head.new_build.clone(),
+            runtime: head.runtime.clone(),
+        };
+        let facts = serde_json::to_vec(&facts)
+            .map_err(|e| Error::Contradicts { what: format!("the record cannot be written: {e}") })?;
+        let words = [self.control + record.len() as u64, facts.len() as u64];
+        record[position(control::FACTS)?..][..16].copy_from_slice(&words.map(u64::to_le_bytes).concat());
+        record.extend_from_slice(&facts);
+        let addresses = match head.slides {
+            true => self.addresses(new, list, head.switches.len() as u64),
+            false => Vec::new(),
+        };
         let size = (record.len() as u64).next_multiple_of(control::PAGE);
         if size >= stubs_offset() {
             return Err(Error::refused("the new build's data", "it is too large for the record of a patch"));
@@ -105,7 +124,28 @@ impl Image {
             .iter()
             .map(|(address, bytes)| Piece { address: *address, length: bytes.len() as u64 })
             .collect();
-        Ok(Patch { head, bytes: self.pieces.into_values().flatten().collect() })
+        head.addresses = addresses.len() as u64;
+        Ok(Patch { head, bytes: self.pieces.into_values().flatten().collect(), addresses })
+    }
+
+    /// The placed words that are addresses: those that the loader's list names, and those of the record.
+    fn addresses(&self, new: &Program<'_>, list: u64, switches: u64) -> Vec<u64> {
+        let placed = self.pieces.iter().flat_map(|(start, bytes)| {
+            let placed = new.places(*start, start + bytes.len() as u64);
+            placed.filter(move |at| {
+                // What was set to 0 names nothing.
+                let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+                bytes.get(from..from + 8).is_some_and(|word| word != [0; 8])
+            })
+        });
+        let record = self.masks.iter().copied();
+        let record = record.chain(self.tables.cells().map(|(cell, _)| cell));
+        let record = record.chain([control::SWITCHES, control::MODULE, control::FACTS].map(|at| self.control + at));
+        let record = record.chain((0..switches).map(|at| self.control + list + at * 24));
+        let mut found: Vec<u64> = placed.chain(record).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     fn put(&mut self, address: u64, value: &[u8]) -> Result<()> {
@@ -166,6 +206,7 @@ impl Maker<'_, '_> {
                 let pair = &self.new.interface_tables().get(&table)?.pair;
                 Some(self.old.interface_table(pair).unwrap_or(table) + offset)
             }
+            Place::Foreign(place) => self.old.foreign.lead(&self.new.foreign, place),
             Place::Constant | Place::Unnamed => Some(address),
             Place::Nowhere => None,
         }
@@ -189,18 +230,31 @@ impl Maker<'_, '_> {
                 continue;
             };
             image.pieces.insert(address, bytes.to_vec());
+            self.check_foreign(address, size)?;
             self.lead_words(image, address, address + size)?;
             open.extend(self.unnamed(address, address + size));
         }
         Ok(())
     }
 
+    /// New C code is not placed, so new data may not name it.
+    fn check_foreign(&self, address: u64, size: u64) -> Result<()> {
+        for (at, word) in self.new.pointers(address, address + size) {
+            if matches!(self.new.place(word), Place::Foreign(_)) && self.lead(word).is_none() {
+                return Err(Error::refused(
+                    name(self.new, at),
+                    "it names C code that the old build does not have",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The data without symbols that words of a range point to.
     fn unnamed(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
-        let words = (start.next_multiple_of(8)..end.saturating_sub(7)).step_by(8);
+        let words = self.new.pointers(start, end).map(|(_, word)| word);
         words
-            .filter_map(|at| self.new.word(at))
-            .filter(|word| self.new.holds(*word) && self.new.place(*word) == Place::Unnamed)
+            .filter(|word| self.new.place(*word) == Place::Unnamed)
             .filter_map(|word| self.new.unnamed_run(word))
             .map(|(start, end)| (start, end - start))
             .collect()
@@ -244,11 +298,7 @@ impl Maker<'_, '_> {
 
     /// Words that hold addresses of this image. Its link addresses are odd ones for numbers; see docs/design/0026.
     fn lead_words(&self, image: &mut Image, start: u64, end: u64) -> Result<()> {
-        for address in (start.next_multiple_of(8)..end.saturating_sub(7)).step_by(8) {
-            let Some(word) = self.new.word(address) else { continue };
-            if !self.new.holds(word) {
-                continue;
-            }
+        for (address, word) in self.new.pointers(start, end) {
             image.tables.note(word, address);
             if let Some(target) = self.lead(word).filter(|target| *target != word) {
                 image.put(address, &target.to_le_bytes())?;
@@ -333,6 +383,7 @@ impl Maker<'_, '_> {
                 record.extend_from_slice(&mask);
                 set(mask_field, 0, words as u64, true)?;
                 set(mask_field, 8, image.control + at, true)?;
+                image.masks.push(self.new.module + offset(mask_field)? + 8);
             }
         }
         image.pieces.insert(image.control, record);

@@ -8,16 +8,23 @@
 mod code;
 mod compare;
 mod describe;
+mod file;
+mod foreign;
 mod image;
 mod mask;
 mod methods;
 mod program;
 mod switch;
 mod tables;
+mod twin;
 mod types;
 
 use describe::Descriptions;
+use file::File;
+use foreign::Foreign;
 use gm::Dual;
+use goproc::GoRuntime;
+use goproc::elf::Executable;
 use program::Program;
 
 use crate::error::{Error, Result};
@@ -56,22 +63,34 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
 /// As [`build`].
 pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     let (old, new) = (sources.symbols.unwrap_or(sources.old), sources.new);
-    let (before, after) = (Program::parse("old", old)?, Program::parse("new", new)?);
+    if let Some(symbols) = sources.symbols {
+        twin::check(sources.old, symbols)?;
+    }
+    let old_file = File::of("old", old, None)?;
+    let before = Program::parse(&old_file)?;
+    let new_file = File::of("new", new, Some((before.image().0 & !0xfff) + file::DISTANCE))?;
+    let after = Program::parse(&new_file)?;
+    if before.is_position_independent != after.is_position_independent {
+        return Err(Error::OtherShape);
+    }
     if before.release != after.release {
         return Err(Error::OtherRelease { old: before.release, new: after.release });
     }
     check_placement(&before, &after)?;
     let descriptions = (Descriptions::of("old", old)?, Descriptions::of("new", new)?);
     describe::check(&descriptions.0, &descriptions.1)?;
+    Foreign::check((&before.foreign, before.image()), (&after.foreign, after.image()))?;
     types::check_sizes(&before, &after)?;
     let comparison = compare::compare(&before, &after, (&descriptions.0, &descriptions.1))?;
     check_functions(&after, &comparison)?;
     let image = image::Image::of(&before, &after, &comparison)?;
     let switches = switch::switches(&before, &after, &comparison, image.control)?;
+    let running = Executable::parse(sources.old).map_err(|source| Error::Unreadable { which: "old", source })?;
+    let build_id = running.build_id().ok_or_else(|| Error::Lacks { which: "old", what: "build id".to_owned() })?;
     let (address, end) = before.text;
-    let text = before
-        .bytes(address, end - address)
-        .ok_or_else(|| Error::Contradicts { what: "the old code is not in its file".to_owned() })?;
+    let text = code_of(&running, address, end)?;
+    let facts = Executable::parse(old).and_then(|e| GoRuntime::of(&e));
+    let facts = facts.map_err(|source| Error::Layout { source })?.facts();
     let functions = comparison.changed.iter().map(|change| {
         let (a, b) = (&before.functions[change.old], &after.functions[change.new]);
         FunctionChange {
@@ -86,7 +105,10 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     fresh.sort();
     let head = Head {
         release: after.release.clone(),
-        old_build: hex::encode(&before.build_id),
+        old_build: hex::encode(&build_id),
+        slides: before.is_position_independent,
+        runtime: facts,
+        addresses: 0,
         new_build: hex::encode(&after.build_id),
         text: Text { address, size: end - address, sha256: sha256(text) },
         functions: functions.collect(),
@@ -100,7 +122,17 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
         module: after.module,
         control: image.control,
     };
-    image.into_patch(head, switches.stubs)
+    image.into_patch(head, switches.stubs, &after)
+}
+
+/// The code as the running build's file has it: the twin's differs in the build id that stands in it.
+fn code_of<'a>(running: &Executable<'a>, address: u64, end: u64) -> Result<&'a [u8]> {
+    let segments = running.segments().map_err(|source| Error::Unreadable { which: "old", source })?;
+    let found = segments.iter().find_map(|s| {
+        let at = usize::try_from(address.checked_sub(s.address)?).ok()?;
+        s.bytes.get(at..at.checked_add(usize::try_from(end - address).ok()?)?)
+    });
+    found.ok_or_else(|| Error::Contradicts { what: "the old code is not in its file".to_owned() })
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

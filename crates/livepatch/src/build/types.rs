@@ -1,7 +1,7 @@
 //! Type descriptors: `internal/abi/type.go` of Go 1.21 to 1.27. Two builds agree on a type when hash, kind and written
 //! form agree; the hash covers the full path of the package, the written form does not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::program::Program;
 use crate::error::{Error, Result};
@@ -40,15 +40,14 @@ impl Types {
         let mut types =
             Self { region, descriptors: (start, end), by_key: HashMap::new(), by_address: BTreeSet::new() };
         let named = program.functions.iter().flat_map(|f| f.references.iter().map(|r| r.target));
-        let words = program.segments.iter().filter(|s| !s.executable).flat_map(|s| {
-            s.bytes
-                .chunks_exact(8)
-                .map(|c| u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]]))
-        });
+        let words = program.segments.iter().filter(|s| !s.executable);
+        let words = words
+            .flat_map(|s| program.pointers(s.address, s.address + s.bytes.len() as u64))
+            .map(|(_, word)| word);
         let mut open: Vec<u64> = named.chain(words).filter(|t| (start..end).contains(t)).collect();
         open.sort_unstable();
         open.dedup();
-        let mut seen: std::collections::HashSet<u64> = open.iter().copied().collect();
+        let mut seen: HashSet<u64> = open.iter().copied().collect();
         while let Some(address) = open.pop() {
             let Some(key) = types.key(program, address) else { continue };
             types.by_key.entry(key).or_insert(address);
@@ -147,6 +146,22 @@ impl Types {
             Some((self.name(program, half(method)?)?, at, [half(at)?, half(at + 4)?, half(at + 8)?]))
         };
         self.methods(program, address).filter_map(record).collect()
+    }
+
+    /// Name and type of every method of every interface.
+    pub(crate) fn interface_methods<'a>(&self, program: &Program<'a>) -> HashSet<(&'a str, TypeKey)> {
+        let half = |at| Some(u32::from_le_bytes(program.bytes(at, 4)?.try_into().ok()?));
+        let mut found = HashSet::new();
+        for (_, address) in self.iter().filter(|(key, _)| key.kind == INTERFACE) {
+            let start = program.word(address + 56).unwrap_or(0);
+            for at in (0..self.methods_of_interface(program, address)).map(|at| start + at * 8) {
+                let (Some(name), Some(of)) = (half(at).and_then(|n| self.name(program, n)), half(at + 4)) else {
+                    continue;
+                };
+                found.extend(self.key(program, self.region.0 + u64::from(of)).map(|key| (name, key)));
+            }
+        }
+        found
     }
 
     /// Is this the offset of what the linker dropped?

@@ -9,6 +9,7 @@ mod place;
 mod stop;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use goproc::elf::Executable;
@@ -56,14 +57,18 @@ pub struct Status {
 struct Target<'p> {
     process: &'p Process,
     runtime: GoRuntime,
+    /// How far the program runs from where it was linked.
+    bias: u64,
     executable: Vec<u8>,
 }
 
 impl<'p> Target<'p> {
-    fn of(process: &'p Process) -> Result<Self> {
+    /// The executable may be stripped: where the runtime keeps what, the patch says.
+    fn of(process: &'p Process, runtime: BTreeMap<String, u64>) -> Result<Self> {
         let executable = process.executable()?;
-        let runtime = GoRuntime::of(&Executable::parse(&executable)?)?;
-        Ok(Self { process, runtime, executable })
+        let bias = process.load_bias(&Executable::parse(&executable)?)?;
+        let runtime = GoRuntime::from_facts(&runtime)?;
+        Ok(Self { process, runtime: runtime.slid(bias), bias, executable })
     }
 
     /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
@@ -116,7 +121,16 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 /// [`Error::OtherBuild`], [`Error::State`] before anything is changed; [`Error::NoSafeMoment`] when the process runs as
 /// before, with the patch placed and not switched.
 pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Options) -> Result<Stop> {
-    let target = Target::of(process)?;
+    let target = Target::of(process, patch.head.runtime.clone())?;
+    let slid;
+    let patch = if target.bias == 0 {
+        patch
+    } else if patch.head.slides {
+        slid = patch.slid(target.bias);
+        &slid
+    } else {
+        return Err(Error::OtherBuild { what: "it runs at other addresses".to_owned() });
+    };
     let carried = status(process)?;
     match &carried {
         Some(status) if status.active => {
@@ -146,10 +160,10 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
 /// # Errors
 /// [`Error::State`] when there is nothing to take back; [`Error::NoSafeMoment`] when the process runs as before.
 pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
-    let target = Target::of(process)?;
     let status = status(process)?.filter(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
+    let target = Target::of(process, facts(process, status.record)?.runtime)?;
     stop::take_back(&target, status.record, options)
 }
 
@@ -178,6 +192,15 @@ pub fn status(process: &Process) -> Result<Option<Status>> {
         }));
     }
     Ok(None)
+}
+
+/// What a record says of its patch.
+fn facts(process: &Process, record: u64) -> Result<control::Facts> {
+    const MOST: u64 = 1 << 20;
+    let (at, length) = (process.word(record + control::FACTS)?, process.word(record + control::FACTS + 8)?);
+    let bytes = process.bytes(at, length.min(MOST))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| Error::State { what: "carries a record that contradicts itself".to_owned() })
 }
 
 /// The switches that a record lists.

@@ -75,9 +75,10 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
 pub(super) fn take_back(target: &Target<'_>, record: u64, options: Options) -> Result<Stop> {
     let switches = switches(target.process, record)?;
     let modules = target.runtime.modules(target.process)?;
-    // The record's neighbours: the code that the patch placed lies in the module that it linked.
-    let new = modules.0.last().map(|m| (m.min_pc, m.max_pc)).filter(|_| modules.0.len() > 1);
-    let code: Vec<(u64, u64)> = new.into_iter().collect();
+    // The code that the patch placed lies in the module that it linked.
+    let module = target.process.word(record + control::MODULE)?;
+    let new = modules.0.iter().filter(|m| m.address == module);
+    let code: Vec<(u64, u64)> = new.map(|m| (m.min_pc, m.max_pc)).collect();
     let stop = at_safe_moment(target, &modules, &switches, &code, options, || {
         if options.dry_run {
             return Ok(());

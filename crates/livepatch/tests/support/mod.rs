@@ -3,7 +3,7 @@
 
 pub(crate) mod pairs;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -110,6 +110,7 @@ impl Service {
         let mut child = Command::new(binary)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the service starts");
         let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
@@ -127,6 +128,16 @@ impl Service {
         self.line()
     }
 
+    /// Says what ends it; what it wrote to standard error then.
+    pub(crate) fn die(&mut self, question: &str) -> String {
+        writeln!(self.input, "{question}").expect("the service listens");
+        let mut said = String::new();
+        let errors = self.child.stderr.as_mut().expect("piped");
+        errors.read_to_string(&mut said).expect("the service says why it ends");
+        assert!(!self.child.wait().expect("it ends").success());
+        said
+    }
+
     /// From now on every answer of thousands is of this form, and none was ever wrong.
     pub(crate) fn expect(&mut self, form: &str) {
         assert_eq!(self.ask(&format!("expect {form}")).trim_end(), format!("{form} 0"));
@@ -139,7 +150,13 @@ impl Service {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the service answers");
-        assert!(line.ends_with('\n'), "the service has died");
+        if !line.ends_with('\n') {
+            let mut said = String::new();
+            if let Some(errors) = &mut self.child.stderr {
+                let _ = errors.read_to_string(&mut said);
+            }
+            panic!("the service has died: {said}");
+        }
         line.trim_end_matches('\n').to_owned()
     }
 }
