@@ -56,10 +56,14 @@ pub enum Error {
         new: String,
     },
     /// The new build is linked at addresses that it cannot have beside the old one.
-    #[error("the new build is linked at {address:#x}, where it cannot stand beside the old one")]
+    #[error(
+        "the new build is linked at {address:#x}, where it cannot stand beside the old one; from {free:#x} on it can"
+    )]
     Placement {
         /// Its first address.
         address: u64,
+        /// Where nothing stands yet.
+        free: u64,
     },
     /// There is nothing to patch.
     #[error("no function differs between the two builds")]

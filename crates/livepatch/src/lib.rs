@@ -22,5 +22,5 @@ mod patch;
 pub use build::{Sources, build, build_from};
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use live::{Options, Status, Stop, apply, rollback, status};
+pub use live::{Options, Status, Stop, apply, pile, rollback, status};
 pub use patch::{Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Switch, Table, Text};

@@ -40,6 +40,9 @@ pub struct Head {
     pub new_build: String,
     /// The code that must be found in the process.
     pub text: Text,
+    /// Build ids of the new builds of the patches that the process must carry, the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<String>,
     /// May the program run at any address? Then all addresses here are those of its file, and the process adds one number
     /// to them all.
     pub slides: bool,
@@ -281,7 +284,13 @@ impl Patch {
 }
 
 impl Head {
-    fn lowest(&self) -> u64 {
+    /// The address behind the last that is mapped.
+    pub(crate) fn highest(&self) -> u64 {
+        self.regions.iter().map(|r| r.address.saturating_add(r.size)).max().unwrap_or(0)
+    }
+
+    /// The first address that is mapped.
+    pub(crate) fn lowest(&self) -> u64 {
         self.regions.iter().map(|r| r.address).min().unwrap_or(0)
     }
 
@@ -336,10 +345,15 @@ impl Head {
             return Err(Error::not_patch("its pieces are not in order"));
         }
         let text = self.text.address..self.text.address.saturating_add(self.text.size).saturating_sub(8);
+        // A patch upon another also switches functions that the other has placed, below its own image.
+        let lowest = self.lowest();
+        let switched = |entry: u64| {
+            text.contains(&entry) || (!self.below.is_empty() && text.start < entry && entry < lowest)
+        };
         if !self
             .switches
             .iter()
-            .all(|s| s.entry.is_multiple_of(8) && text.contains(&s.entry) && (5..=8).contains(&s.length))
+            .all(|s| s.entry.is_multiple_of(8) && switched(s.entry) && (5..=8).contains(&s.length))
         {
             return Err(Error::not_patch("a switch is no aligned word of the old code"));
         }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::code;
-use super::compare::{Comparison, name};
+use super::compare::name;
+use super::lead::Lead;
 use super::mask;
 use super::methods;
 use super::program::{Place, Program};
@@ -29,19 +30,19 @@ pub(crate) struct Image {
     pub control: u64,
 }
 
-struct Maker<'p, 'a> {
-    old: &'p Program<'a>,
-    new: &'p Program<'a>,
-    comparison: &'p Comparison<'a>,
-    injected: BTreeSet<usize>,
+struct Maker<'p> {
+    lead: &'p Lead<'p>,
+    old: &'p Program<'p>,
+    new: &'p Program<'p>,
 }
 
 impl Image {
-    pub(crate) fn of(old: &Program<'_>, new: &Program<'_>, comparison: &Comparison<'_>) -> Result<Self> {
-        let injected = injected(old, new, comparison);
-        let maker = Maker { old, new, comparison, injected };
+    pub(crate) fn of(lead: &Lead<'_>) -> Result<Self> {
+        let (old, new) = (lead.old, lead.new);
+        let chain = lead.chain();
+        let maker = Maker { lead, old, new };
         let control = new.image().1.next_multiple_of(GAP) + GAP;
-        let tables = Tables::of(old, new, control + control::CELLS);
+        let tables = Tables::of(chain.first().copied().unwrap_or(old), new, control + control::CELLS);
         let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), tables, methods: Vec::new(), masks: Vec::new(), control };
         for segment in &new.segments {
             let access = match (segment.executable, segment.writable) {
@@ -62,8 +63,8 @@ impl Image {
             maker.lead_words(&mut image, *start, *end)?;
         }
         maker.lead_type_offsets(&mut image)?;
-        image.methods = methods::revived(old, new, |address| maker.lead(address))?;
-        for at in &maker.injected {
+        image.methods = methods::revived(lead)?;
+        for at in &lead.injected {
             let bytes = maker.function(*at, &image.tables)?;
             image.pieces.insert(new.functions[*at].entry, bytes);
         }
@@ -162,61 +163,12 @@ pub(crate) const fn stubs_offset() -> u64 {
     0x40_0000
 }
 
-/// Functions that run from the new image: what differs, what is added, and the methods of new types, which their
-/// descriptors name by offsets that cannot reach the old image.
-fn injected(old: &Program<'_>, new: &Program<'_>, comparison: &Comparison<'_>) -> BTreeSet<usize> {
-    let mut found: BTreeSet<usize> =
-        comparison.changed.iter().map(|c| c.new).chain(comparison.added.iter().copied()).collect();
-    for (key, address) in new.types.iter() {
-        if old.types.find(key).is_some() {
-            continue;
-        }
-        for offset in new.types.method_code(new, address).into_iter().flatten().flatten() {
-            if let Place::Code(at, 0) = new.place(new.text.0 + u64::from(offset)) {
-                found.insert(at);
-            }
-        }
-    }
-    found
-}
-
-impl Maker<'_, '_> {
-    /// Where something of the new build is in the patched process.
-    fn lead(&self, address: u64) -> Option<u64> {
-        match self.new.place(address) {
-            Place::Code(at, _) if self.injected.contains(&at) => Some(address),
-            Place::Code(at, offset) => {
-                let before = self.old.by_name.get(&self.new.functions[at].key())?;
-                Some(self.old.functions[*before].entry + offset)
-            }
-            Place::Variable(at, offset) => {
-                let variable = &self.new.variables[at];
-                if self.comparison.fresh.contains(variable.name) {
-                    return Some(address);
-                }
-                let before = self.old.variable_by_name.get(&variable.key())?;
-                Some(self.old.variables[*before].address + offset)
-            }
-            Place::Type => {
-                let known = self.new.types.locate(self.new, address);
-                let led = known.and_then(|(key, offset)| Some(self.old.types.find(&key)? + offset));
-                Some(led.unwrap_or(address))
-            }
-            Place::InterfaceTable(table, offset) => {
-                let pair = &self.new.interface_tables().get(&table)?.pair;
-                Some(self.old.interface_table(pair).unwrap_or(table) + offset)
-            }
-            Place::Foreign(place) => self.old.foreign.lead(&self.new.foreign, place),
-            Place::Constant | Place::Unnamed => Some(address),
-            Place::Nowhere => None,
-        }
-    }
-
+impl Maker<'_> {
     /// Fresh variables, and the data without symbols that they, constants, and such data point to.
     fn place_data(&self, image: &mut Image) -> Result<()> {
         let mut open: Vec<(u64, u64)> = Vec::new();
-        for name in &self.comparison.fresh {
-            let Some(at) = self.new.variable_by_name.get(&(*name, 0)) else { continue };
+        for name in &self.lead.fresh {
+            let Some(at) = self.new.variable_by_name.get(&(name.as_str(), 0)) else { continue };
             let variable = self.new.variables[*at];
             open.push((variable.address, variable.size));
         }
@@ -240,7 +192,7 @@ impl Maker<'_, '_> {
     /// New C code is not placed, so new data may not name it.
     fn check_foreign(&self, address: u64, size: u64) -> Result<()> {
         for (at, word) in self.new.pointers(address, address + size) {
-            if matches!(self.new.place(word), Place::Foreign(_)) && self.lead(word).is_none() {
+            if matches!(self.new.place(word), Place::Foreign(_)) && self.lead.lead(word).is_none() {
                 return Err(Error::refused(
                     name(self.new, at),
                     "it names C code that the old build does not have",
@@ -278,7 +230,7 @@ impl Maker<'_, '_> {
                         .ok_or_else(|| refused("it names an interface table in an unknown way".to_owned()))?;
                     Some(cell)
                 }
-                None => self.lead(reference.target).filter(|_| known),
+                None => self.lead.lead(reference.target).filter(|_| known),
             };
             let target = target.ok_or_else(|| {
                 refused(format!(
@@ -300,7 +252,7 @@ impl Maker<'_, '_> {
     fn lead_words(&self, image: &mut Image, start: u64, end: u64) -> Result<()> {
         for (address, word) in self.new.pointers(start, end) {
             image.tables.note(word, address);
-            if let Some(target) = self.lead(word).filter(|target| *target != word) {
+            if let Some(target) = self.lead.lead(word).filter(|target| *target != word) {
                 image.put(address, &target.to_le_bytes())?;
             }
         }
@@ -321,7 +273,7 @@ impl Maker<'_, '_> {
                     .types
                     .key(self.new, base.wrapping_add(offset))
                     .and_then(|k| self.old.types.find(&k));
-                let Some(target) = known else { continue };
+                let Some(target) = known.and_then(|known| self.lead.lead_old(known)) else { continue };
                 let distance = i32::try_from(target.wrapping_sub(base).cast_signed()).map_err(|_| {
                     Error::refused(format!("type `{}`", key.text), "it is out of reach of the old types")
                 })?;
@@ -360,7 +312,7 @@ impl Maker<'_, '_> {
         let has_data = image.pieces.range(from..to).next().is_some();
         let cells = control::CELLS + 8 * image.tables.len() as u64;
         let mut record = vec![0; usize::try_from(cells).map_err(|_| missing())?];
-        if !has_data && self.comparison.fresh.is_empty() {
+        if !has_data && self.lead.fresh.is_empty() {
             for field in ["noptrdata", "enoptrdata", "data", "edata", "bss", "ebss", "noptrbss", "enoptrbss"]
             {
                 set(field, 0, 0, true)?;

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 
+use super::lead::Lead;
 use super::program::Program;
 use super::types::{TypeKey, Types};
 use crate::error::{Error, Result};
@@ -16,81 +17,97 @@ use crate::patch::MethodRecord;
 const REFLECTION: [&str; 4] =
     ["reflect.(*rtype).Method", "reflect.(*rtype).MethodByName", "reflect.Value.Method", "reflect.Value.MethodByName"];
 
-struct Builds<'p, 'a, L> {
-    old: &'p Program<'a>,
-    new: &'p Program<'a>,
-    /// Where an address of the new build is in the patched process.
-    lead: L,
-    asked: HashSet<(&'a str, TypeKey)>,
+/// What looks methods up in one build.
+struct Seekers<'p> {
+    program: &'p Program<'p>,
+    asked: HashSet<(&'p str, TypeKey)>,
     reflects: bool,
 }
 
-pub(crate) fn revived<'a>(
-    old: &Program<'a>,
-    new: &Program<'a>,
-    lead: impl Fn(u64) -> Option<u64>,
-) -> Result<Vec<MethodRecord>> {
-    let asked = new.types.interface_methods(new);
-    let reflects = REFLECTION.iter().any(|name| new.by_name.contains_key(&(*name, 0)));
-    let builds = Builds { old, new, lead, asked, reflects };
+pub(crate) fn revived(lead: &Lead<'_>) -> Result<Vec<MethodRecord>> {
+    let (new, chain) = (lead.new, lead.chain());
+    let seekers = Seekers::of(new);
+    // What a build further up could look up was completed by its patch.
+    let completed: Vec<Seekers<'_>> = chain.iter().skip(1).map(|program| Seekers::of(program)).collect();
     let mut found = Vec::new();
     for (key, address) in new.types.iter() {
-        let Some(other) = old.types.find(key) else { continue };
-        let before = old.types.method_records(old, other);
+        // The descriptor in force is that of the first build that has the type.
+        let Some((at, home)) = chain.iter().enumerate().find_map(|(at, p)| p.types.find(key).map(|_| (at, *p)))
+        else {
+            continue;
+        };
+        let Some(descriptor) = home.types.find(key) else { continue };
+        let before = home.types.method_records(home, descriptor);
         for (name, _, has) in new.types.method_records(new, address) {
-            let had = before.iter().find(|(other, _, _)| *other == name);
+            let Some(wanted) = seekers.looks_up(name, has) else { continue };
             let refused = |reason: String| Error::refused(format!("type `{}`", key.text), reason);
-            match (had, builds.looked_up(name, has)) {
-                (Some((_, at, had)), Some(wanted)) if had.iter().any(|offset| Types::is_dropped(*offset)) => {
-                    let after = builds.completed(*had, has, &wanted).map_err(refused)?;
-                    found.push(MethodRecord { at: *at, before: *had, after });
-                }
-                (None, Some(_)) => return Err(refused(format!("new code can look up its new method `{name}`"))),
-                _ => {}
+            let Some((_, place, had)) = before.iter().find(|(other, _, _)| *other == name) else {
+                return Err(refused(format!("new code can look up its new method `{name}`")));
+            };
+            let by_another = completed.iter().skip(at).any(|s| s.has(key, name));
+            if by_another || !had.iter().any(|offset| Types::is_dropped(*offset)) {
+                continue;
             }
+            let after = complete(home, lead, *had, has, &wanted).map_err(refused)?;
+            // A descriptor of a build that is patched upon lies in that patch's image, where it was linked.
+            found.push(MethodRecord { at: *place, before: *had, after });
         }
     }
     found.retain(|record| record.before != record.after);
     Ok(found)
 }
 
-impl<L: Fn(u64) -> Option<u64>> Builds<'_, '_, L> {
+impl<'p> Seekers<'p> {
+    fn of(program: &'p Program<'p>) -> Self {
+        let asked = program.types.interface_methods(program);
+        let reflects = REFLECTION.iter().any(|name| program.by_name.contains_key(&(*name, 0)));
+        Self { program, asked, reflects }
+    }
+
+    /// Can this build look up the method of a type?
+    fn has(&self, key: &TypeKey, name: &str) -> bool {
+        let records = self.program.types.find(key).map(|at| self.program.types.method_records(self.program, at));
+        let record = records.and_then(|all| all.iter().find(|(other, _, _)| *other == name).map(|(_, _, r)| *r));
+        record.is_some_and(|record| self.looks_up(name, record).is_some())
+    }
+
     /// The method's type, if something in the new build may look the method up.
-    fn looked_up(&self, name: &str, record: [u32; 3]) -> Option<TypeKey> {
+    fn looks_up(&self, name: &str, record: [u32; 3]) -> Option<TypeKey> {
         if Types::is_dropped(record[0]) || Types::is_dropped(record[1]) {
             return None;
         }
-        let of = self.new.types.key(self.new, self.new.types.region.0 + u64::from(record[0]))?;
+        let of = self.program.types.key(self.program, self.program.types.region.0 + u64::from(record[0]))?;
         let exported = name.starts_with(|c: char| c.is_uppercase());
         let asked = self.asked.iter().any(|(other, key)| *other == name && *key == of);
         (asked || (exported && self.reflects)).then_some(of)
     }
+}
 
-    /// The record as it has to be: offsets of type and code from the old build's regions.
-    fn completed(
-        &self,
-        had: [u32; 3],
-        has: [u32; 3],
-        wanted: &TypeKey,
-    ) -> std::result::Result<[u32; 3], String> {
-        let mut after = had;
-        if Types::is_dropped(had[0]) {
-            let known = self.old.types.find(wanted).map(|known| known - self.old.types.region.0);
-            after[0] = known.and_then(|offset| u32::try_from(offset).ok()).ok_or_else(|| {
-                format!(
-                    "new code can look up a method of it that the linker dropped from the old build, together with the \
-                     method's type `{}`",
-                    wanted.text
-                )
-            })?;
-        }
-        for which in 1..3 {
-            if Types::is_dropped(had[which]) && !Types::is_dropped(has[which]) {
-                let led = (self.lead)(self.new.text.0 + u64::from(has[which]));
-                let offset = led.and_then(|led| u32::try_from(led.checked_sub(self.old.text.0)?).ok());
-                after[which] = offset.ok_or("a method of it is out of its reach")?;
-            }
-        }
-        Ok(after)
+/// The record as it has to be: offsets of type and code from the regions of the build whose descriptor it is in.
+fn complete(
+    home: &Program<'_>,
+    lead: &Lead<'_>,
+    had: [u32; 3],
+    has: [u32; 3],
+    wanted: &TypeKey,
+) -> std::result::Result<[u32; 3], String> {
+    let mut after = had;
+    if Types::is_dropped(had[0]) {
+        let known = home.types.find(wanted).map(|known| known - home.types.region.0);
+        after[0] = known.and_then(|offset| u32::try_from(offset).ok()).ok_or_else(|| {
+            format!(
+                "new code can look up a method of it that the linker dropped from the old build, together with the \
+                 method's type `{}`",
+                wanted.text
+            )
+        })?;
     }
+    for which in 1..3 {
+        if Types::is_dropped(had[which]) && !Types::is_dropped(has[which]) {
+            let led = lead.lead(lead.new.text.0 + u64::from(has[which]));
+            let offset = led.and_then(|led| u32::try_from(led.checked_sub(home.text.0)?).ok());
+            after[which] = offset.ok_or("a method of it is out of its reach")?;
+        }
+    }
+    Ok(after)
 }

@@ -11,18 +11,23 @@ mod describe;
 mod file;
 mod foreign;
 mod image;
+mod lead;
 mod mask;
 mod methods;
+mod modules;
 mod program;
 mod switch;
 mod tables;
 mod twin;
 mod types;
 
+use std::rc::Rc;
+
 use describe::Descriptions;
 use file::File;
 use foreign::Foreign;
 use gm::Dual;
+use lead::Lead;
 use goproc::GoRuntime;
 use goproc::elf::Executable;
 use program::Program;
@@ -37,15 +42,19 @@ pub struct Sources<'a> {
     pub old: &'a [u8],
     /// Its twin with symbols and debugging data, if the process runs a stripped build.
     pub symbols: Option<&'a [u8]>,
+    /// The patches that the process carries and this one is made upon, the lowest first, each with its new build.
+    pub below: &'a [(&'a Patch, &'a [u8])],
     /// The build whose code is to run.
     pub new: &'a [u8],
+    /// May the builds be of different versions of the modules that they are made of?
+    pub other_modules: bool,
 }
 
 impl<'a> Sources<'a> {
     /// Two builds with symbols.
     #[must_use]
     pub fn of(old: &'a [u8], new: &'a [u8]) -> Self {
-        Self { old, symbols: None, new }
+        Self { old, symbols: None, below: &[], new, other_modules: false }
     }
 }
 
@@ -62,32 +71,47 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
 /// # Errors
 /// As [`build`].
 pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
-    let (old, new) = (sources.symbols.unwrap_or(sources.old), sources.new);
+    let old = sources.symbols.unwrap_or(sources.old);
     if let Some(symbols) = sources.symbols {
         twin::check(sources.old, symbols)?;
     }
-    let old_file = File::of("old", old, None)?;
-    let before = Program::parse(&old_file)?;
-    let new_file = File::of("new", new, Some((before.image().0 & !0xfff) + file::DISTANCE))?;
+    let carried: Vec<&Patch> = sources.below.iter().map(|(patch, _)| *patch).collect();
+    let mut files = vec![File::of("old", old, None)?];
+    for (patch, build) in sources.below {
+        files.push(File::of("patched", build, Some(patch.head.lowest()))?);
+    }
+    let programs: Vec<Program<'_>> = files.iter().map(Program::parse).collect::<Result<_>>()?;
+    let (first, before) = match programs.as_slice() {
+        [first, .., last] => (first, last),
+        [only] => (only, only),
+        [] => return Err(Error::NoChange),
+    };
+    let new_file = File::of("new", sources.new, Some(free(first, &carried)))?;
     let after = Program::parse(&new_file)?;
-    if before.is_position_independent != after.is_position_independent {
+    check_pile(&programs, &carried)?;
+    if first.is_position_independent != after.is_position_independent {
         return Err(Error::OtherShape);
     }
-    if before.release != after.release {
-        return Err(Error::OtherRelease { old: before.release, new: after.release });
+    if first.release != after.release {
+        return Err(Error::OtherRelease { old: first.release.clone(), new: after.release });
     }
-    check_placement(&before, &after)?;
-    let descriptions = (Descriptions::of("old", old)?, Descriptions::of("new", new)?);
+    check_placement(first, &after, &carried)?;
+    if !sources.other_modules {
+        modules::check(old, sources.new)?;
+    }
+    let last = files.len() - 1;
+    let descriptions = (Descriptions::of("old", &files[last].bytes)?, Descriptions::of("new", &new_file.bytes)?);
     describe::check(&descriptions.0, &descriptions.1)?;
     Foreign::check((&before.foreign, before.image()), (&after.foreign, after.image()))?;
-    types::check_sizes(&before, &after)?;
-    let comparison = compare::compare(&before, &after, (&descriptions.0, &descriptions.1))?;
+    types::check_sizes(before, &after)?;
+    let comparison = compare::compare(before, &after, (&descriptions.0, &descriptions.1))?;
     check_functions(&after, &comparison)?;
-    let image = image::Image::of(&before, &after, &comparison)?;
-    let switches = switch::switches(&before, &after, &comparison, image.control)?;
+    let lead = Lead::of(before, &after, &comparison, pile(&programs, &carried));
+    let image = image::Image::of(&lead)?;
+    let switches = switch::switches(&lead, &carried, &comparison, image.control)?;
     let running = Executable::parse(sources.old).map_err(|source| Error::Unreadable { which: "old", source })?;
     let build_id = running.build_id().ok_or_else(|| Error::Lacks { which: "old", what: "build id".to_owned() })?;
-    let (address, end) = before.text;
+    let (address, end) = first.text;
     let text = code_of(&running, address, end)?;
     let facts = Executable::parse(old).and_then(|e| GoRuntime::of(&e));
     let facts = facts.map_err(|source| Error::Layout { source })?.facts();
@@ -106,7 +130,8 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     let head = Head {
         release: after.release.clone(),
         old_build: hex::encode(&build_id),
-        slides: before.is_position_independent,
+        below: carried.iter().map(|patch| patch.head.new_build.clone()).collect(),
+        slides: first.is_position_independent,
         runtime: facts,
         addresses: 0,
         new_build: hex::encode(&after.build_id),
@@ -139,14 +164,46 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Dual::digest(bytes).sha256)
 }
 
-/// Above the old image, for offsets from the new types to old ones are negative; within reach of a relative call.
-fn check_placement(old: &Program<'_>, new: &Program<'_>) -> Result<()> {
+/// Above the old image and every patch upon it, for offsets from the new types to old ones are negative; within reach of a
+/// relative call.
+fn check_placement(old: &Program<'_>, new: &Program<'_>, carried: &[&Patch]) -> Result<()> {
     const REACH: u64 = 0x7f00_0000;
     let ((first, last), (start, end)) = (old.image(), new.image());
-    match start >= last && end.saturating_sub(first) < REACH && start.is_multiple_of(4096) {
+    let last = carried.iter().map(|patch| patch.head.highest()).fold(last, u64::max);
+    match start >= last && end.saturating_sub(first) < REACH && (start & !0xfff) >= last {
         true => Ok(()),
-        false => Err(Error::Placement { address: start }),
+        false => Err(Error::Placement { address: start, free: last.next_multiple_of(0x1_0000) }),
     }
+}
+
+/// Where a position-independent new build is placed.
+fn free(old: &Program<'_>, carried: &[&Patch]) -> u64 {
+    let first = (old.image().0 & !0xfff) + file::DISTANCE;
+    carried.iter().map(|patch| patch.head.highest().next_multiple_of(0x1_0000)).fold(first, u64::max)
+}
+
+/// Each patch must have been made from the builds that are given with it.
+fn check_pile(programs: &[Program<'_>], carried: &[&Patch]) -> Result<()> {
+    let mut below: Vec<String> = Vec::new();
+    for (patch, program) in carried.iter().zip(programs.iter().skip(1)) {
+        let build = hex::encode(&program.build_id);
+        if patch.head.new_build != build || patch.head.below != below || patch.head.module != program.module {
+            return Err(Error::Contradicts {
+                what: format!("the patch to build {} was not made from what is given with it", patch.head.new_build),
+            });
+        }
+        below.push(build);
+    }
+    Ok(())
+}
+
+/// The patches that are carried, each upon the one before: the last one.
+fn pile<'p>(programs: &'p [Program<'p>], carried: &[&Patch]) -> Option<Rc<Lead<'p>>> {
+    let pairs = programs.windows(2).zip(carried);
+    pairs.fold(None, |below, (pair, patch)| match pair {
+        [old, new] => Some(Rc::new(Lead::carried(old, new, patch, below))),
+        _ => below,
+    })
 }
 
 /// Variables of the runtime that a new build may bring: the linker writes them, and nothing does afterwards.

@@ -358,7 +358,7 @@ impl<'a> Program<'a> {
         self.word(at).filter(|word| is_listed && self.holds(*word))
     }
 
-    fn holds(&self, address: u64) -> bool {
+    pub(crate) fn holds(&self, address: u64) -> bool {
         (self.image.0..self.image.1).contains(&address)
     }
 

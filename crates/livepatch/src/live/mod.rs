@@ -72,7 +72,7 @@ impl<'p> Target<'p> {
     }
 
     /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
-    fn check(&self, patch: &Patch, carried: Option<&Status>) -> Result<()> {
+    fn check(&self, patch: &Patch, carried: &[Status]) -> Result<()> {
         let executable = Executable::parse(&self.executable)?;
         let found = executable.build_id().map(hex::encode).unwrap_or_default();
         if found != patch.head.old_build {
@@ -86,9 +86,9 @@ impl<'p> Target<'p> {
             // Left behind by one of us that died: padding that nothing executes.
             code[at..at + call::LOAN.len()].fill(0xcc);
         }
-        if carried.is_some() {
-            for switch in &patch.head.switches {
-                restore(&mut code, text.address, switch);
+        for status in carried {
+            for switch in switches(self.process, status.record)? {
+                restore(&mut code, text.address, &switch);
             }
         }
         match crate::build::sha256(&code) == text.sha256 {
@@ -100,8 +100,24 @@ impl<'p> Target<'p> {
     }
 }
 
+impl Target<'_> {
+    /// A plugin has functions, types and interface tables that the patch was not made with.
+    fn check_modules(&self, carried: &[Status]) -> Result<()> {
+        let first = self.runtime.first_module();
+        let mut known = vec![first];
+        for status in carried {
+            known.push(self.process.word(status.record + control::MODULE)?);
+        }
+        let modules = self.runtime.modules(self.process)?;
+        match modules.0.iter().all(|module| known.contains(&module.address)) {
+            true => Ok(()),
+            false => Err(Error::State { what: "has loaded Go plugins, which a patch cannot see".to_owned() }),
+        }
+    }
+}
+
 fn restore(code: &mut [u8], start: u64, switch: &Switch) {
-    let at = usize::try_from(switch.entry - start).unwrap_or(usize::MAX);
+    let at = usize::try_from(switch.entry.wrapping_sub(start)).unwrap_or(usize::MAX);
     if let Some(word) = code.get_mut(at..at.saturating_add(8))
         && *word == switch.after.to_le_bytes()
     {
@@ -131,23 +147,26 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     } else {
         return Err(Error::OtherBuild { what: "it runs at other addresses".to_owned() });
     };
-    let carried = status(process)?;
-    match &carried {
-        Some(status) if status.active => {
-            return Err(Error::State { what: format!("carries patch {} already", status.digest) });
-        }
-        Some(status) if status.digest != hex::encode(digest) => {
-            return Err(Error::State {
-                what: format!(
-                    "carries patch {}, taken back; another cannot be placed beside it",
-                    status.digest
-                ),
-            });
-        }
-        _ => {}
+    let carried = pile(process)?;
+    let own = carried.iter().find(|status| status.digest == hex::encode(digest));
+    if let Some(status) = own.filter(|status| status.active) {
+        return Err(Error::State { what: format!("carries patch {} already", status.digest) });
     }
-    target.check(patch, carried.as_ref())?;
-    let prepared = carried.is_some_and(|c| c.record == patch.head.control)
+    target.check(patch, &carried)?;
+    let mut active = Vec::new();
+    for status in carried.iter().filter(|status| status.active) {
+        active.push(facts(process, status.record)?.new_build);
+    }
+    if active != patch.head.below {
+        let list = |builds: &[String]| match builds {
+            [] => "no patch".to_owned(),
+            builds => format!("patches to the builds {}", builds.join(", ")),
+        };
+        let what = format!("carries {}, and this one is made upon {}", list(&active), list(&patch.head.below));
+        return Err(Error::State { what });
+    }
+    target.check_modules(&carried)?;
+    let prepared = own.is_some_and(|own| own.record == patch.head.control)
         && process.word(patch.head.control + control::PREPARED)? == 1;
     if !prepared {
         place::place(&target, patch, digest)?;
@@ -155,23 +174,35 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     stop::switch(&target, patch, options)
 }
 
-/// Leads every caller back to the old code. What was placed stays: goroutines may be in it.
+/// Leads every caller back to the code that ran before the last patch of those that are switched on. What was placed stays:
+/// goroutines may be in it.
 ///
 /// # Errors
 /// [`Error::State`] when there is nothing to take back; [`Error::NoSafeMoment`] when the process runs as before.
 pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
-    let status = status(process)?.filter(|s| s.active || s.placed > 0);
+    let status = pile(process)?.into_iter().rfind(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
     let target = Target::of(process, facts(process, status.record)?.runtime)?;
     stop::take_back(&target, status.record, options)
 }
 
-/// The patch that a process carries, if it carries one.
+/// The patch that a process carries, if it carries one: of several, the last that is switched on, or else the last.
 ///
 /// # Errors
 /// When its memory cannot be read, or the record contradicts itself.
 pub fn status(process: &Process) -> Result<Option<Status>> {
+    let mut pile = pile(process)?;
+    let active = pile.iter().rposition(|status| status.active);
+    Ok(active.map(|at| pile.swap_remove(at)).or_else(|| pile.pop()))
+}
+
+/// Every patch that a process carries, switched on or not, each above those that it is made upon.
+///
+/// # Errors
+/// As [`status`].
+pub fn pile(process: &Process) -> Result<Vec<Status>> {
+    let mut found = Vec::new();
     for mapping in process.maps()? {
         if mapping.inode != 0 || !mapping.private || mapping.permissions != [true, false, false] {
             continue;
@@ -183,15 +214,15 @@ pub fn status(process: &Process) -> Result<Option<Status>> {
         let record = mapping.start;
         let switches = switches(process, record)?;
         let placed = switches.iter().filter(|s| process.word(s.entry).ok() == Some(s.after)).count();
-        return Ok(Some(Status {
+        found.push(Status {
             digest: hex::encode(process.bytes(record + control::DIGEST, 32)?),
             active: process.word(record + control::FLAG)? != 0,
             switches: switches.len(),
             placed,
             record,
-        }));
+        });
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// What a record says of its patch.
