@@ -17,6 +17,8 @@ pub(crate) const SWITCHES: u64 = 0x58;
 pub(crate) const MODULES_LIST: u64 = 0x68;
 /// How many elements there is room for.
 pub(crate) const MODULES_ROOM: u64 = 256;
+/// Address and size of the code that the patch was made for, and behind them its SHA-256 before any patch.
+pub(crate) const TEXT: u64 = 0x900;
 /// The masks of the new data begin here, the list of switches follows.
 pub(crate) const MASKS: u64 = 0x1000;
 /// The size of a page.

@@ -18,9 +18,11 @@ pub mod fuzzing;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod live;
 mod patch;
+mod statement;
 
 pub use build::build;
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use live::{Options, Status, Stop, apply, rollback, status};
-pub use patch::{Access, FunctionChange, Head, Patch, Piece, Region, Switch, Text};
+pub use patch::{Access, FunctionChange, Head, Patch, Piece, Region, Source, Switch, Text};
+pub use statement::{Build, MAX_STATEMENT, PAYLOAD_TYPE, Sealed, Statement};

@@ -11,6 +11,7 @@ mod describe;
 mod image;
 mod mask;
 mod program;
+mod source;
 mod switch;
 mod types;
 
@@ -43,6 +44,11 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
     let text = before
         .bytes(address, end - address)
         .ok_or_else(|| Error::Contradicts { what: "the old code is not in its file".to_owned() })?;
+    let entries = |side: fn(&compare::Change) -> usize, program: &Program<'_>| -> Vec<u64> {
+        comparison.changed.iter().map(|change| program.functions[side(change)].entry).collect()
+    };
+    let old_lines = source::Lines::of(old, &entries(|change| change.old, &before));
+    let new_lines = source::Lines::of(new, &entries(|change| change.new, &after));
     let functions = comparison.changed.iter().map(|change| {
         let (a, b) = (&before.functions[change.old], &after.functions[change.new]);
         FunctionChange {
@@ -51,6 +57,8 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
             kept: change.kept.clone(),
             old: (a.entry, a.bytes.len() as u64),
             new: (b.entry, b.bytes.len() as u64),
+            old_source: old_lines.at(a.entry),
+            new_source: new_lines.at(b.entry),
         }
     });
     let mut fresh: Vec<String> = comparison.fresh.iter().map(|name| (*name).to_owned()).collect();
@@ -59,6 +67,8 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
         release: after.release.clone(),
         old_build: hex::encode(&before.build_id),
         new_build: hex::encode(&after.build_id),
+        old_file: sha256(old),
+        new_file: sha256(new),
         text: Text { address, size: end - address, sha256: sha256(text) },
         functions: functions.collect(),
         added: comparison.added.iter().map(|at| after.functions[*at].name.to_owned()).collect(),

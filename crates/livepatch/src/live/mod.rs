@@ -5,15 +5,18 @@
 //! the flag is set: one store, and the process is patched. Killed before it, we leave a process that runs its old code;
 //! after it, one that runs the new. The next `apply` finds the record and goes on from there.
 
+mod check;
 mod place;
 mod stop;
+mod walk;
 
 use std::time::Duration;
 
-use goproc::elf::Executable;
-use goproc::{GoRuntime, Memory as _, Process, call};
+use goproc::{Memory as _, Process};
 
 pub use stop::Stop;
+
+use check::Target;
 
 use crate::control;
 use crate::error::{Error, Result};
@@ -28,11 +31,21 @@ pub struct Options {
     pub patience: Duration,
     /// Do everything but the switch.
     pub dry_run: bool,
+    /// Let breakpoints in the code be: probes of the kernel are `int3` bytes.
+    pub allow_probes: bool,
+    /// Insist on the very file that the patch was made from, and not only on its build.
+    pub exact_file: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts: 200, patience: Duration::from_millis(200), dry_run: false }
+        Self {
+            attempts: 200,
+            patience: Duration::from_millis(200),
+            dry_run: false,
+            allow_probes: false,
+            exact_file: false,
+        }
     }
 }
 
@@ -49,62 +62,6 @@ pub struct Status {
     pub placed: usize,
     /// Where its record lies.
     pub record: u64,
-}
-
-/// A process and what was found out about it before anything is changed.
-struct Target<'p> {
-    process: &'p Process,
-    runtime: GoRuntime,
-    executable: Vec<u8>,
-}
-
-impl<'p> Target<'p> {
-    fn of(process: &'p Process) -> Result<Self> {
-        let executable = process.executable()?;
-        let runtime = GoRuntime::of(&Executable::parse(&executable)?)?;
-        Ok(Self { process, runtime, executable })
-    }
-
-    /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
-    fn check(&self, patch: &Patch, carried: Option<&Status>) -> Result<()> {
-        let executable = Executable::parse(&self.executable)?;
-        let found = executable.build_id().map(hex::encode).unwrap_or_default();
-        if found != patch.head.old_build {
-            return Err(Error::OtherBuild {
-                what: format!("its build id is {found}, not {}", patch.head.old_build),
-            });
-        }
-        let text = &patch.head.text;
-        let mut code = self.process.bytes(text.address, text.size)?;
-        if let Some(at) = find(&code, &call::LOAN) {
-            // Left behind by one of us that died: padding that nothing executes.
-            code[at..at + call::LOAN.len()].fill(0xcc);
-        }
-        if carried.is_some() {
-            for switch in &patch.head.switches {
-                restore(&mut code, text.address, switch);
-            }
-        }
-        match crate::build::sha256(&code) == text.sha256 {
-            true => Ok(()),
-            false => {
-                Err(Error::OtherBuild { what: "its code in memory is not the code of its file".to_owned() })
-            }
-        }
-    }
-}
-
-fn restore(code: &mut [u8], start: u64, switch: &Switch) {
-    let at = usize::try_from(switch.entry - start).unwrap_or(usize::MAX);
-    if let Some(word) = code.get_mut(at..at.saturating_add(8))
-        && *word == switch.after.to_le_bytes()
-    {
-        word.copy_from_slice(&switch.before.to_le_bytes());
-    }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 /// Places a patch and switches to it.
@@ -131,13 +88,15 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
         }
         _ => {}
     }
-    target.check(patch, carried.as_ref())?;
+    let found = target.check(&patch.head, carried.as_ref(), options)?;
     let prepared = carried.is_some_and(|c| c.record == patch.head.control)
         && process.word(patch.head.control + control::PREPARED)? == 1;
     if !prepared {
         place::place(&target, patch, digest)?;
     }
-    stop::switch(&target, patch, options)
+    let stop = stop::switch(&target, patch, options)?;
+    let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }
 
 /// Leads every caller back to the old code. What was placed stays: goroutines may be in it.
@@ -149,7 +108,10 @@ pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
     let status = status(process)?.filter(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
-    stop::take_back(&target, status.record, options)
+    let found = target.check_carried(status.record)?;
+    let stop = stop::take_back(&target, status.record, options)?;
+    let after = check::digest(process, check::text_range(process, status.record)?)?;
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }
 
 /// The patch that a process carries, if it carries one.
@@ -166,7 +128,7 @@ pub fn status(process: &Process) -> Result<Option<Status>> {
             continue;
         }
         let record = mapping.start;
-        let switches = switches(process, record)?;
+        let switches = recorded(process, record)?;
         let placed = switches.iter().filter(|s| process.word(s.entry).ok() == Some(s.after)).count();
         return Ok(Some(Status {
             digest: hex::encode(process.bytes(record + control::DIGEST, 32)?),
@@ -180,7 +142,7 @@ pub fn status(process: &Process) -> Result<Option<Status>> {
 }
 
 /// The switches that a record lists.
-fn switches(process: &Process, record: u64) -> Result<Vec<Switch>> {
+fn recorded(process: &Process, record: u64) -> Result<Vec<Switch>> {
     const MOST: u64 = 1 << 16;
     let (at, count) =
         (process.word(record + control::SWITCHES)?, process.word(record + control::SWITCHES + 8)?);
