@@ -6,6 +6,8 @@
 
 mod append;
 mod evidence;
+mod foreign;
+mod gm;
 mod inspect;
 mod measure;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -38,6 +40,11 @@ type Entry = fn(Plan) -> Result<Vec<Row>>;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, folder] = arguments.as_slice()
+        && flag == evidence::READ_ALL
+    {
+        return evidence::read_all(folder.as_ref());
+    }
     let sample = arguments.iter().any(|a| a == "--sample");
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
@@ -45,6 +52,7 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("evidence", evidence::run),
+        ("gm", gm::run),
         ("sm2", sm2::run),
         ("append", append::run),
         ("inspect", inspect::run),

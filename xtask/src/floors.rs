@@ -26,11 +26,12 @@ const FLOORS: &[(&str, u8)] = &[
     ("evidence", 3),
     ("supervise", 3),
     ("livepatch", 3),
+    ("probe", 3),
     ("audit-tracing", 4),
     ("custody", 5),
 ];
 /// Beside the house: they may use every floor, and no floor may use them.
-const BESIDE: &[&str] = &["xtask", "bench"];
+const BESIDE: &[&str] = &["xtask", "bench", "fuzz-replay"];
 
 #[derive(Deserialize)]
 struct Metadata {

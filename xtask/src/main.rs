@@ -8,6 +8,7 @@ mod fuzz;
 mod lint;
 mod rig;
 mod sigstore;
+mod soak;
 mod step;
 mod test;
 
@@ -20,11 +21,11 @@ cargo xtask COMMAND
   test        lint, every test, the Go example, one pass of the demonstration
   lint        formatting, clippy, floors, licences, unused crates, generated documents
   docs        write the command reference, man pages and completions (--check: compare only)
-  soak        the long versions of the crash and kill tests
+  soak [P…]   the long versions of the crash, kill and timing tests, of all packages or those named
   peers       tests against other people's programs, with everything they need fetched
   rig         fetch what the tests against other people's programs need
   bench       side-by-side benchmarks, as ratios (arguments are passed on)
-  fuzz [T [S]] run fuzz target T (all of them without) for S seconds each (default 60)
+  fuzz [T [S]] run fuzz target T (all of them without) for S seconds each (default 60), or on file S
 ";
 
 fn main() -> Result<()> {
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
         "test" => test::run(),
         "lint" => lint::run(),
         "docs" => docs::run(rest.iter().any(|a| a == "--check")),
-        "soak" => test::soak(),
+        "soak" => soak::run(&rest),
         "peers" => test::peers(),
         "rig" => test::rig(),
         "bench" => test::bench(&rest),

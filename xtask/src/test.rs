@@ -37,12 +37,6 @@ fn go_modules() -> Result<()> {
     Ok(())
 }
 
-/// The same crash and kill tests, for much longer.
-pub(crate) fn soak() -> Result<()> {
-    let mut command = cargo(&["test", "--workspace", "--locked", "--release", "--", "--nocapture"]);
-    step("soak", command.env("CUSTODY_SOAK", "1"))
-}
-
 /// Tests that judge by other people's programs; an absent one is an error here, not a skip.
 pub(crate) fn peers() -> Result<()> {
     rig()?;

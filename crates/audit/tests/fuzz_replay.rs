@@ -54,11 +54,9 @@ proptest! {
     }
 }
 
-type Target = (&'static str, fn(&[u8]));
-
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 10] = [
+    fuzz_replay::corpus(&[
         ("audit_socket", audit::fuzzing::socket),
         ("audit_catalogue", audit::fuzzing::catalogue),
         ("audit_http", audit::fuzzing::http),
@@ -69,11 +67,5 @@ fn the_seeds_of_the_fuzzer_hold() {
         ("audit_index", audit::fuzzing::index),
         ("audit_retention", audit::fuzzing::retention),
         ("audit_backup", audit::fuzzing::backup),
-    ];
-    for (name, target) in targets {
-        let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            target(&std::fs::read(entry.unwrap().path()).unwrap());
-        }
-    }
+    ]);
 }

@@ -61,22 +61,14 @@ proptest! {
     }
 }
 
-type Target = (&'static str, fn(&[u8]));
-
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 4] = [
+    fuzz_replay::corpus(&[
         ("audit_policy", audit::fuzzing::policy),
         ("audit_vault_file", audit::fuzzing::vault_file),
         ("audit_sealed_field", audit::fuzzing::sealed_field),
         ("audit_detectors", audit::fuzzing::detectors),
-    ];
-    for (name, target) in targets {
-        let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            target(&std::fs::read(entry.unwrap().path()).unwrap());
-        }
-    }
+    ]);
 }
 
 #[test]

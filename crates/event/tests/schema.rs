@@ -175,18 +175,12 @@ proptest! {
     }
 }
 
-type Target = (&'static str, fn(&[u8]));
-
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let targets: [Target; 2] =
-        [("event_admission", event::fuzzing::admission), ("event_stored", event::fuzzing::stored)];
-    for (name, target) in targets {
-        let corpus = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            target(&std::fs::read(entry.unwrap().path()).unwrap());
-        }
-    }
+    fuzz_replay::corpus(&[
+        ("event_admission", event::fuzzing::admission),
+        ("event_stored", event::fuzzing::stored),
+    ]);
 }
 
 #[test]

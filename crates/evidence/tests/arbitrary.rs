@@ -1,34 +1,31 @@
 //! Any bytes, and the seeds of the fuzz targets, keep the oracles' promises.
+//!
+//! The seeds were made with Python's `zipfile` and `tarfile`, `gzip`, `lzma` and `zstd`, those of 7z with `7zz`.
 
-use std::path::Path;
+use evidence::fuzzing;
+use fuzz_replay::{Target, seeds};
 
-use proptest::prelude::*;
-
-type Target = fn(&[u8]);
-
-const TARGETS: [(&str, Target, usize); 5] = [
-    ("evidence_zip", evidence::fuzzing::zip, 4),
-    ("evidence_sevenz", evidence::fuzzing::sevenz, 6),
-    ("evidence_tar", evidence::fuzzing::tar, 6),
-    ("evidence_detect", evidence::fuzzing::detect, 3),
-    ("evidence_modules", evidence::fuzzing::modules, 2),
+const TARGETS: &[Target] = &[
+    ("evidence_zip", fuzzing::zip),
+    ("evidence_sevenz", fuzzing::sevenz),
+    ("evidence_tar", fuzzing::tar),
+    ("evidence_detect", fuzzing::detect),
+    ("evidence_modules", fuzzing::modules),
 ];
 
-/// The seeds of a target. They were made with Python's `zipfile` and `tarfile`, `gzip`, `lzma` and `zstd`, those
-/// of 7z with `7zz`.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files = std::fs::read_dir(corpus).into_iter().flatten().flatten();
-    files.filter_map(|file| std::fs::read(file.path()).ok()).collect()
+#[test]
+fn any_bytes() {
+    fuzz_replay::any_bytes(TARGETS, 2000, 256);
 }
 
 #[test]
-fn seeds_keep_the_promises() {
-    for (name, target, count) in TARGETS {
-        let seeds = seeds(name);
-        assert!(seeds.len() >= count, "seeds of {name} are missing");
-        seeds.iter().for_each(|seed| target(seed));
-    }
+fn near_misses() {
+    fuzz_replay::near_misses(TARGETS, 256);
+}
+
+#[test]
+fn the_corpus() {
+    fuzz_replay::corpus(TARGETS);
 }
 
 #[test]
@@ -41,34 +38,5 @@ fn the_seeds_are_archives_that_read() {
         let found = evidence::collect(file.path(), &evidence::Options::default(), &|_, _| {});
         // Without this the oracles above would have nothing to look at.
         assert!(found.is_ok_and(|e| e.into_seal().is_ok_and(|s| s.tree().entries().len() >= 3)));
-    }
-}
-
-proptest! {
-    #[test]
-    fn changed_seeds_keep_the_promises(
-        which in any::<prop::sample::Index>(),
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        cut in proptest::option::weighted(0.2, any::<prop::sample::Index>()),
-    ) {
-        for (name, target, _) in TARGETS {
-            let seeds = seeds(name);
-            let mut bytes = seeds[which.index(seeds.len())].clone();
-            for (at, byte) in &changes {
-                let at = at.index(bytes.len());
-                bytes[at] = *byte;
-            }
-            if let Some(cut) = &cut {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-            target(&bytes);
-        }
-    }
-
-    #[test]
-    fn any_bytes_keep_the_promises(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        for (_, target, _) in TARGETS {
-            target(&bytes);
-        }
     }
 }

@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking there")]
 
+use fuzz_replay::Target;
 use gm::fuzzing;
 use gm::sm2::PrivateKey;
-use proptest::prelude::*;
 
-type Target = fn(&[u8]);
-
-const TARGETS: [(&str, Target); 3] = [
+const TARGETS: &[Target] = &[
     ("gm_sm2_key", fuzzing::sm2_key),
     ("gm_sm2_signature", fuzzing::sm2_signature),
     ("gm_sm2_ciphertext", fuzzing::sm2_ciphertext),
@@ -27,45 +25,30 @@ fn real() -> Vec<Vec<u8>> {
     ]
 }
 
-fn all(data: &[u8]) {
-    for (_, target) in TARGETS {
-        target(data);
-    }
+#[test]
+fn any_bytes() {
+    fuzz_replay::any_bytes(TARGETS, 200, 256);
 }
 
-proptest! {
-    #[test]
-    fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..200)) {
-        all(&data);
-    }
-
-    #[test]
-    fn near_misses(which in 0usize..6, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut data = real().swap_remove(which);
-        let at = at.index(data.len());
-        if cut { data.truncate(at) } else { data[at] = byte }
-        all(&data);
-    }
+#[test]
+fn near_misses() {
+    fuzz_replay::near_misses_of(&real(), TARGETS, 256);
+    fuzz_replay::near_misses(TARGETS, 256);
 }
 
 #[test]
 fn real_inputs_and_the_corpus() {
-    real().iter().for_each(|data| all(data));
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    for (name, target) in TARGETS {
-        let folder = corpus.join(name);
-        let seeds = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        for seed in seeds {
-            target(&std::fs::read(seed.unwrap().path()).unwrap());
-        }
+    for data in real() {
+        assert!(!data.is_empty());
+        TARGETS.iter().for_each(|(_, target)| target(&data));
     }
+    fuzz_replay::corpus(TARGETS);
 }
 
 /// Run by hand to write the corpus anew (all but the private key, which alarms scanners): `cargo test -p gm --test hostile -- --ignored`.
 #[test]
 #[ignore = "writes the corpus"]
 fn write_corpus() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let kept = [
         ("gm_sm2_key", 0),
         ("gm_sm2_key", 2),
@@ -74,7 +57,7 @@ fn write_corpus() {
         ("gm_sm2_ciphertext", 5),
     ];
     for (name, which) in kept {
-        std::fs::create_dir_all(corpus.join(name)).unwrap();
-        std::fs::write(corpus.join(name).join(format!("real-{which}")), &real()[which]).unwrap();
+        std::fs::create_dir_all(fuzz_replay::folder(name)).unwrap();
+        std::fs::write(fuzz_replay::folder(name).join(format!("real-{which}")), &real()[which]).unwrap();
     }
 }

@@ -124,7 +124,7 @@ fn seeds_are_current_and_keep_the_promise() {
 type Seeds<'s> = &'s [(&'s str, Vec<u8>)];
 
 fn replayed(target: &str, seeds: Seeds<'_>, oracle: fn(&[u8])) {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let dir = fuzz_replay::folder(target);
     if std::env::var_os("CUSTODY_BLESS").is_some() {
         std::fs::create_dir_all(&dir).unwrap();
         seeds.iter().for_each(|(name, bytes)| std::fs::write(dir.join(name), bytes).unwrap());
@@ -132,7 +132,5 @@ fn replayed(target: &str, seeds: Seeds<'_>, oracle: fn(&[u8])) {
     for (name, bytes) in seeds {
         assert_eq!(&std::fs::read(dir.join(name)).unwrap(), bytes, "{target}/{name}");
     }
-    for found in std::fs::read_dir(&dir).unwrap() {
-        oracle(&std::fs::read(found.unwrap().path()).unwrap());
-    }
+    fuzz_replay::seeds(target).iter().for_each(|seed| oracle(seed));
 }

@@ -25,23 +25,16 @@ pub fn executable(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    type Oracle = (&'static str, fn(&[u8]));
+    use fuzz_replay::Target;
 
     #[test]
     fn seeds_are_replayed() {
-        let targets: [Oracle; 3] =
-            [("mappings", super::mappings), ("steps", super::steps), ("executable", super::executable)];
-        for (name, oracle) in targets {
-            let folder = format!("{}/../../fuzz/corpus/goproc_{name}", env!("CARGO_MANIFEST_DIR"));
-            let mut read = 0;
-            for seed in std::fs::read_dir(folder).expect("seeds") {
-                let bytes = std::fs::read(seed.expect("a seed").path()).expect("bytes");
-                for end in 0..=bytes.len() {
-                    oracle(&bytes[..end]);
-                }
-                read += 1;
-            }
-            assert!(read > 0, "{name}");
-        }
+        let targets: &[Target] = &[
+            ("goproc_mappings", super::mappings),
+            ("goproc_steps", super::steps),
+            ("goproc_executable", super::executable),
+        ];
+        fuzz_replay::corpus(targets);
+        fuzz_replay::every_byte(targets);
     }
 }

@@ -14,15 +14,6 @@ proptest! {
     }
 }
 
-#[test]
-fn the_corpus() {
-    let corpus =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/keystore_file_names");
-    for seed in std::fs::read_dir(corpus).unwrap() {
-        keystore::fuzzing::file_names(&std::fs::read(seed.unwrap().path()).unwrap());
-    }
-}
-
 proptest! {
     #[test]
     fn any_kek_file(lines in proptest::collection::vec("[0-9]{0,20} ?[0-9a-f]{30,34}", 0..4)) {
@@ -31,9 +22,9 @@ proptest! {
 }
 
 #[test]
-fn the_corpus_of_key_encryption_keys() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/keystore_kek_file");
-    for seed in std::fs::read_dir(corpus).unwrap() {
-        keystore::fuzzing::kek_file(&std::fs::read(seed.unwrap().path()).unwrap());
-    }
+fn the_corpus() {
+    fuzz_replay::corpus(&[
+        ("keystore_file_names", keystore::fuzzing::file_names),
+        ("keystore_kek_file", keystore::fuzzing::kek_file),
+    ]);
 }

@@ -124,15 +124,10 @@ mod tests {
 
     use super::*;
 
-    type Target = (&'static str, fn(&[u8]));
-
     /// The seeds are what they are named after: else the targets would begin with refused bytes.
     #[test]
     fn seeds_are_read() {
-        let seed = |name: &str| {
-            let path = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read(path).unwrap()
-        };
+        let seed = |name: &str| std::fs::read(fuzz_replay::folder(&format!("ledger_{name}"))).unwrap();
         let gzip = seed("packed_segment/gzip");
         let read = |offset: u64, length: usize| {
             let offset = usize::try_from(offset).unwrap();
@@ -147,27 +142,16 @@ mod tests {
 
     #[test]
     fn seeds() {
-        let targets: [Target; 6] = [
-            ("wal_record", wal_record),
-            ("wal_segment", wal_segment),
-            ("wal_records", wal_records),
-            ("checkpoint", checkpoint),
-            ("packed_segment", packed_segment),
-            ("segment_end", segment_end),
+        let targets: &[fuzz_replay::Target] = &[
+            ("ledger_wal_record", wal_record),
+            ("ledger_wal_segment", wal_segment),
+            ("ledger_wal_records", wal_records),
+            ("ledger_checkpoint", checkpoint),
+            ("ledger_packed_segment", packed_segment),
+            ("ledger_segment_end", segment_end),
         ];
-        for (name, target) in targets {
-            let dir = format!("{}/../../fuzz/corpus/ledger_{name}", env!("CARGO_MANIFEST_DIR"));
-            for seed in std::fs::read_dir(dir).unwrap() {
-                let bytes = std::fs::read(seed.unwrap().path()).unwrap();
-                target(&bytes);
-                for at in 0..bytes.len() {
-                    let mut changed = bytes.clone();
-                    changed[at] ^= 0x11;
-                    target(&changed);
-                    target(&bytes[..at]);
-                }
-            }
-        }
+        fuzz_replay::corpus(targets);
+        fuzz_replay::every_byte(targets);
     }
 
     /// Whole records with anything between them.

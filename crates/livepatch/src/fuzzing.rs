@@ -18,21 +18,13 @@ pub fn statement(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use fuzz_replay::Target;
+
     #[test]
     fn seeds_are_replayed() {
-        replay("livepatch_file", super::file);
-        replay("livepatch_statement", super::statement);
-    }
-
-    /// Each seed, and each of its beginnings.
-    fn replay(target: &str, oracle: fn(&[u8])) {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-        let mut read = 0;
-        for seed in std::fs::read_dir(folder).expect("seeds") {
-            let bytes = std::fs::read(seed.expect("a seed").path()).expect("bytes");
-            (0..=bytes.len()).for_each(|end| oracle(&bytes[..end]));
-            read += 1;
-        }
-        assert!(read > 0);
+        let targets: &[Target] =
+            &[("livepatch_file", super::file), ("livepatch_statement", super::statement)];
+        fuzz_replay::corpus(targets);
+        fuzz_replay::every_byte(targets);
     }
 }

@@ -1,45 +1,41 @@
-//! Any bytes, and the seeds of the fuzz target, keep the oracle's promises.
+//! Any bytes, and the seeds of the fuzz targets, keep the oracles' promises.
 
+use fuzz_replay::Target;
 use proptest::prelude::*;
+use seal::fuzzing;
+
+const TARGETS: &[Target] = &[
+    ("seal_statement", fuzzing::statement),
+    ("seal_exclusion", fuzzing::exclusion),
+    ("seal_head", fuzzing::head),
+    ("seal_proof", fuzzing::proof),
+];
 
 #[test]
-fn seeds_keep_the_promises() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/seal_statement");
-    let mut read = 0;
-    for seed in std::fs::read_dir(corpus).unwrap() {
-        let bytes = std::fs::read(seed.unwrap().path()).unwrap();
-        seal::fuzzing::statement(&bytes);
-        read += usize::from(seal::Seal::from_statement(&bytes).is_ok());
-    }
-    assert!(read >= 2, "the seeds hold no statement that reads: the oracle was not tried");
+fn any_bytes() {
+    fuzz_replay::any_bytes(TARGETS, 400, 256);
 }
 
 #[test]
-fn seeds_of_patterns_keep_the_promise() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/seal_exclusion");
-    for seed in std::fs::read_dir(corpus).unwrap() {
-        seal::fuzzing::exclusion(&std::fs::read(seed.unwrap().path()).unwrap());
-    }
+fn near_misses() {
+    fuzz_replay::near_misses(TARGETS, 256);
+}
+
+#[test]
+fn the_corpus() {
+    fuzz_replay::corpus(TARGETS);
+    let read = fuzz_replay::seeds("seal_statement")
+        .iter()
+        .filter(|seed| seal::Seal::from_statement(seed).is_ok())
+        .count();
+    assert!(read >= 2, "the seeds hold no statement that reads: the oracle was not tried");
+    let heads = fuzz_replay::seeds("seal_head");
+    assert!(heads.iter().any(|seed| seal::Head::from_statement(seed).is_ok()), "no head reads");
 }
 
 proptest! {
     #[test]
-    fn any_bytes_keep_the_promises(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        seal::fuzzing::statement(&bytes);
-        seal::fuzzing::exclusion(&bytes);
-    }
-
-    #[test]
     fn any_pattern_matches_as_defined(pattern in "[ab/*?]{1,8}", path in "[ab/]{0,10}") {
-        seal::fuzzing::exclusion(format!("{pattern}\0{path}").as_bytes());
-    }
-
-    #[test]
-    fn a_changed_statement_keeps_the_promises(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let seed = include_bytes!("../../../fuzz/corpus/seal_statement/directory.json");
-        let mut bytes = seed.to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        seal::fuzzing::statement(&bytes);
+        fuzzing::exclusion(format!("{pattern}\0{path}").as_bytes());
     }
 }

@@ -43,8 +43,5 @@ proptest! {
 
 #[test]
 fn the_seeds_of_the_fuzzer_hold() {
-    let corpus = format!("{}/../../fuzz/corpus/shmring_memory", env!("CARGO_MANIFEST_DIR"));
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        shmring::fuzzing::memory(&std::fs::read(entry.unwrap().path()).unwrap());
-    }
+    fuzz_replay::corpus(&[("shmring_memory", shmring::fuzzing::memory)]);
 }

@@ -1,12 +1,10 @@
 //! The fuzz targets' oracles on arbitrary bytes, on near misses of real inputs, and on the kept corpus.
 
-use proptest::prelude::*;
+use fuzz_replay::Target;
 use signing::note::NoteSigner;
 use signing::{Ed25519Signer, Signer as _, fuzzing};
 
-type Target = fn(&[u8]);
-
-const TARGETS: [(&str, Target); 4] = [
+const TARGETS: &[Target] = &[
     ("signing_note", fuzzing::note),
     ("signing_note_key", fuzzing::note_key),
     ("signing_dsse", fuzzing::dsse),
@@ -30,51 +28,33 @@ fn real() -> Vec<Vec<u8>> {
     ]
 }
 
-fn all(data: &[u8]) {
-    for (_, target) in TARGETS {
-        target(data);
-    }
+#[test]
+fn any_bytes() {
+    fuzz_replay::any_bytes(TARGETS, 200, 256);
 }
 
-proptest! {
-    #[test]
-    fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..200)) {
-        all(&data);
-    }
-
-    #[test]
-    fn near_misses(which in 0usize..6, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut data = real().swap_remove(which);
-        let at = at.index(data.len());
-        if cut { data.truncate(at) } else { data[at] = byte }
-        all(&data);
-    }
+#[test]
+fn near_misses() {
+    fuzz_replay::near_misses_of(&real(), TARGETS, 256);
+    fuzz_replay::near_misses(TARGETS, 256);
 }
 
 #[test]
 fn real_inputs_and_the_corpus() {
     for data in real() {
         assert!(!data.is_empty());
-        all(&data);
+        TARGETS.iter().for_each(|(_, target)| target(&data));
     }
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    for (name, target) in TARGETS {
-        let folder = corpus.join(name);
-        let seeds = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        for seed in seeds {
-            target(&std::fs::read(seed.unwrap().path()).unwrap());
-        }
-    }
+    fuzz_replay::corpus(TARGETS);
 }
 
 /// Run by hand to write the corpus anew (all but the private key, which alarms scanners): `cargo test -p signing --test hostile -- --ignored`.
 #[test]
 #[ignore = "writes the corpus"]
 fn write_corpus() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let owners = ["signing_note", "signing_note_key", "signing_dsse", "signing_key", "signing_key"];
     for (number, (owner, data)) in owners.iter().zip(real()).enumerate().filter(|(number, _)| *number != 3) {
-        let folder = corpus.join(owner);
+        let folder = fuzz_replay::folder(owner);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(format!("real-{number}")), data).unwrap();
     }

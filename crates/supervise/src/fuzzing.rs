@@ -20,24 +20,13 @@ pub fn process_lines(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use fuzz_replay::Target;
 
     #[test]
     fn seeds() {
-        for (name, target) in
-            [("address", address as fn(&[u8])), ("process_lines", process_lines as fn(&[u8]))]
-        {
-            let dir = format!("{}/../../fuzz/corpus/supervise_{name}", env!("CARGO_MANIFEST_DIR"));
-            for seed in std::fs::read_dir(dir).unwrap() {
-                let bytes = std::fs::read(seed.unwrap().path()).unwrap();
-                target(&bytes);
-                for at in 0..bytes.len() {
-                    let mut changed = bytes.clone();
-                    changed[at] ^= 0x11;
-                    target(&changed);
-                    target(&bytes[..at]);
-                }
-            }
-        }
+        let targets: &[Target] =
+            &[("supervise_address", super::address), ("supervise_process_lines", super::process_lines)];
+        fuzz_replay::corpus(targets);
+        fuzz_replay::every_byte(targets);
     }
 }

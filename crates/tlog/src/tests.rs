@@ -220,49 +220,35 @@ fn proofs_have_one_spelling() {
 }
 
 /// The seeds of the fuzz targets, and bytes that proptest makes, through the same oracles.
-mod fuzz_replay {
+mod replay {
+    use fuzz_replay::Target;
     use proptest::prelude::*;
 
     use crate::fuzzing;
 
-    type Target = (&'static str, fn(&[u8]));
-    const TARGETS: [Target; 5] = [
-        ("checkpoint", fuzzing::checkpoint),
-        ("proof", fuzzing::proof),
-        ("tile_path", fuzzing::tile_path),
-        ("entry_bundle", fuzzing::entry_bundle),
-        ("path", fuzzing::path),
+    const TARGETS: &[Target] = &[
+        ("tlog_checkpoint", fuzzing::checkpoint),
+        ("tlog_proof", fuzzing::proof),
+        ("tlog_tile_path", fuzzing::tile_path),
+        ("tlog_entry_bundle", fuzzing::entry_bundle),
+        ("tlog_path", fuzzing::path),
     ];
 
     #[test]
     fn seeds() {
+        fuzz_replay::corpus(TARGETS);
+        fuzz_replay::every_byte(TARGETS);
         for (name, target) in TARGETS {
-            let dir = format!("{}/../../fuzz/corpus/tlog_{name}", env!("CARGO_MANIFEST_DIR"));
-            let seeds: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
-            assert!(!seeds.is_empty(), "{dir}");
-            for seed in seeds {
-                let bytes = std::fs::read(seed).unwrap();
-                target(&bytes);
-                // Near every seed: one byte changed, cut, doubled.
-                for at in 0..bytes.len().min(300) {
-                    let mut changed = bytes.clone();
-                    changed[at] = changed[at].wrapping_add(1);
-                    target(&changed);
-                    target(&bytes[..at]);
-                }
-                target(&bytes.repeat(2));
-            }
+            fuzz_replay::seeds(name).iter().for_each(|seed| target(&seed.repeat(2)));
         }
     }
 
-    proptest! {
-        #[test]
-        fn any_bytes(data in proptest::collection::vec(any::<u8>(), 0..600)) {
-            for (_, target) in TARGETS {
-                target(&data);
-            }
-        }
+    #[test]
+    fn any_bytes() {
+        fuzz_replay::any_bytes(TARGETS, 600, 256);
+    }
 
+    proptest! {
         #[test]
         fn tile_like_paths(path in "tile/(entries|[0-9]{1,2})/(x[0-9]{3}/){0,8}[0-9]{3}(\\.p/[0-9]{1,4})?") {
             fuzzing::tile_path(path.as_bytes());

@@ -10,6 +10,7 @@ pub(crate) mod key;
 pub(crate) mod modules;
 pub(crate) mod patch;
 pub(crate) mod pe;
+pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;

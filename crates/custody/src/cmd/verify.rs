@@ -119,13 +119,7 @@ impl Recorded for Verified {
 /// Runs `custody verify`.
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let trust = args.authorities.read()?;
-    let request = verify::Request {
-        anchors: &trust.anchors,
-        others: &trust.others,
-        revocation: &trust.revocation,
-        now: trust.now,
-        kernel: false,
-    };
+    let request = trust.request(false);
     let bound = Bound::open(&args.seal, &args.trust, context)?;
     let tree = match &args.tree {
         Some(tree) => tree.clone(),

@@ -106,6 +106,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("MODULES.VERIFIED", "go.sum, the module cache and the checksum database agree"),
     ("MODULES.MISMATCH", "go.sum, the module cache and the checksum database contradict each other"),
     ("CRYPTO.FALLBACK", "a device could not compute, and the processor did"),
+    ("PROBE.ATTACHED", "a probe was attached to a running program"),
+    ("PROBE.ENDED", "a probe was taken off: what it saw, and what it lost"),
     ("SEAL.CREATED", "an artefact was sealed"),
     ("SEAL.SIGNED", "a signature was added to a seal"),
     ("SEAL.BUNDLED", "a signature of a seal was written as a Sigstore bundle: whose, and in which log"),

@@ -1,5 +1,6 @@
 //! Whom a verification trusts, and what it knows of revocation.
 
+use authenticode::verify;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -34,6 +35,19 @@ pub(in crate::cmd) struct Trust {
     pub(in crate::cmd) others: Vec<Certificate>,
     pub(in crate::cmd) revocation: Evidence,
     pub(in crate::cmd) now: Time,
+}
+
+impl Trust {
+    /// The question put to a verifier; `kernel` asks for the rules of drivers too.
+    pub(in crate::cmd) fn request(&self, kernel: bool) -> verify::Request<'_> {
+        verify::Request {
+            anchors: &self.anchors,
+            others: &self.others,
+            revocation: &self.revocation,
+            now: self.now,
+            kernel,
+        }
+    }
 }
 
 impl TrustArgs {

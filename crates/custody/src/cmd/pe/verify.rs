@@ -135,13 +135,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
         return super::catalog::check_one(catalog, &args.file, &args.trust, context);
     }
     let trust = args.trust.read()?;
-    let request = verify::Request {
-        anchors: &trust.anchors,
-        others: &trust.others,
-        revocation: &trust.revocation,
-        now: trust.now,
-        kernel: args.kernel,
-    };
+    let request = trust.request(args.kernel);
     let report = examine(&args.file, &request)?;
     let tree = TreeFound::of(args, &report, context)?;
     let tree_fault = tree.as_ref().and_then(TreeFound::fault);

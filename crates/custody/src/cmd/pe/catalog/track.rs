@@ -37,13 +37,7 @@ impl Track {
     pub(in crate::cmd::pe) fn open(path: &Path, trust: &Trust) -> Result<Self, Failure> {
         let failed = |e| super::super::failure(e, path);
         let bytes = read_up_to(path, MAX_CATALOG as u64)?;
-        let request = verify::Request {
-            anchors: &trust.anchors,
-            others: &trust.others,
-            revocation: &trust.revocation,
-            now: trust.now,
-            kernel: false,
-        };
+        let request = trust.request(false);
         let document = verify::document(&bytes, oid::CTL, &request).map_err(failed)?;
         let catalog = Catalog::read(document.content).map_err(failed)?;
         let fault = (!document.holds()).then(|| {

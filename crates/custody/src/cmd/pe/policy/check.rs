@@ -157,13 +157,7 @@ fn signatures(loaded: &Loaded, trust: &Trust, args: &CheckArgs) -> Result<Option
     if loaded.form != Form::Signed {
         return Ok(None);
     }
-    let request = verify::Request {
-        anchors: &trust.anchors,
-        others: &trust.others,
-        revocation: &trust.revocation,
-        now: trust.now,
-        kernel: false,
-    };
+    let request = trust.request(false);
     let document = verify::document(&loaded.bytes, SIGNED_POLICY, &request)
         .map_err(|e| super::super::failure(e, &args.policy))?;
     let fault = (!document.holds()).then(|| {

@@ -118,13 +118,7 @@ fn content(file: &mut (impl Read + Seek)) -> std::io::Result<Vec<u8>> {
 }
 
 fn examine(file: &mut std::fs::File, path: &Path, trust: &Trust) -> Result<Report, Failure> {
-    let request = verify::Request {
-        anchors: &trust.anchors,
-        others: &trust.others,
-        revocation: &trust.revocation,
-        now: trust.now,
-        kernel: false,
-    };
+    let request = trust.request(false);
     verify::verify(file, &request).map_err(|e| super::super::failure(e, path))
 }
 

@@ -103,13 +103,7 @@ pub(super) fn look(file: &Path, args: &SubjectArgs) -> Result<Looked, Failure> {
     let trust: Trust = args.trust.read()?;
     let failed = |e| super::super::failure(e, file);
     let mut source = walk::open(file)?;
-    let request = verify::Request {
-        anchors: &trust.anchors,
-        others: &trust.others,
-        revocation: &trust.revocation,
-        now: trust.now,
-        kernel: false,
-    };
+    let request = trust.request(false);
     let report = verify::verify(&mut source, &request).map_err(failed)?;
     let (mut findings, sections) = examine::examine(&mut source, &report, trust.now.0).map_err(failed)?;
     let go = examine::go(&mut source, &mut findings)?;
