@@ -13,8 +13,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 3; }
 
 # --- system packages: "command package" pairs; only what is missing is installed ---------------------------------
-wanted="gcc:gcc make:make git:git python3:python3 pip3:python3-pip"
-[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 faketime:faketime pkcs11-tool:opensc wrestool:icoutils 7zz:7zip"
+wanted="gcc:gcc clang:clang make:make git:git python3:python3 pip3:python3-pip"
+[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 faketime:faketime strace:strace pkcs11-tool:opensc wrestool:icoutils 7zz:7zip"
 [ "$purpose" != peers ] || wanted="$wanted wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64"
 missing=
 for pair in $wanted; do

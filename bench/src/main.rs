@@ -6,8 +6,12 @@
 
 mod append;
 mod evidence;
+mod foreign;
+mod gm;
 mod inspect;
 mod measure;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod patch;
 mod pe;
 #[cfg(target_os = "linux")]
 mod redact;
@@ -36,6 +40,11 @@ type Entry = fn(Plan) -> Result<Vec<Row>>;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, folder] = arguments.as_slice()
+        && flag == evidence::READ_ALL
+    {
+        return evidence::read_all(folder.as_ref());
+    }
     let sample = arguments.iter().any(|a| a == "--sample");
     let json = arguments.iter().any(|a| a == "--json");
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
@@ -43,10 +52,13 @@ fn main() -> Result<()> {
     let entries: &[(&str, Entry)] = &[
         ("seal", seal::run),
         ("evidence", evidence::run),
+        ("gm", gm::run),
         ("sm2", sm2::run),
         ("append", append::run),
         ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ("patch", patch::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

@@ -76,6 +76,38 @@ impl Row {
     }
 }
 
+/// A unit, and what is measured in it.
+pub(crate) type Kind = (&'static str, fn(Cost) -> f64);
+
+/// The two that matter of a whole process.
+pub(crate) const KINDS: [Kind; 2] = [("CPU s", |cost| cost.cpu), ("s", |cost| cost.wall)];
+
+/// Runs both sides in turn after one warm-up of each, and gives a row for each kind out of the same runs.
+pub(crate) fn alternate_costs(
+    (what, peer): (&str, &str),
+    rounds: usize,
+    mut ours: impl FnMut() -> Result<Cost>,
+    mut theirs: impl FnMut() -> Result<Cost>,
+) -> Result<Vec<Row>> {
+    let mut runs = Vec::new();
+    for round in 0..=rounds {
+        let pair = (ours()?, theirs()?);
+        if round > 0 || rounds == 1 {
+            runs.push(pair);
+        }
+    }
+    let row = |(unit, figure): Kind| {
+        let figures =
+            |side: fn(&(Cost, Cost)) -> Cost| runs.iter().map(|run| figure(side(run))).collect::<Vec<_>>();
+        let (mut ours, mut theirs) = (figures(|run| run.0), figures(|run| run.1));
+        let mut ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+        let (ratio, ours, theirs) = (median(&mut ratios), median(&mut ours), median(&mut theirs));
+        let peak_mib = runs.iter().map(|run| run.0.peak_mib).reduce(f64::max);
+        Row { what: what.to_owned(), peer: peer.to_owned(), unit, ours, theirs, ratio, peak_mib }
+    };
+    Ok(KINDS.into_iter().map(row).collect())
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -105,6 +137,17 @@ fn wait_with_usage(child: &std::process::Child) -> io::Result<(i32, libc::rusage
     // SAFETY: both pointers are to live locals; `pid` is our child and nobody else waits for it.
     let got = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
     if got == pid { Ok((status, usage)) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What this thread has had of a processor.
+pub(crate) fn thread_time() -> Result<std::time::Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live local.
+    let got = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    if got != 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    Ok(std::time::Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))
 }
 
 /// The `custody` that stands beside this program in the target folder.

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("evidence", 3),
     ("supervise", 3),
     ("livepatch", 3),
+    ("probe", 3),
     ("audit-tracing", 4),
     ("custody", 5),
 ];

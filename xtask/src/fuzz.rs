@@ -1,69 +1,106 @@
-//! Runs the fuzz targets under a nightly toolchain and `cargo fuzz`, both of which must be installed.
+//! Runs the fuzz targets: libFuzzer over one instrumented program that holds them all (`fuzz/src/every.rs`).
 //!
-//! What libFuzzer finds on its way goes to `fuzz/corpus-live`, which git ignores: `fuzz/corpus` holds the few seeds
-//! that the tests replay.
+//! Needs the toolchain that builds `custody` and a C++ compiler (libFuzzer is C++), nothing else: neither nightly nor
+//! `cargo fuzz`, which works as well. What libFuzzer finds on its way goes to `fuzz/corpus-live`, which git ignores:
+//! `fuzz/corpus` holds the few seeds that the tests replay.
 
-use std::process::Command;
+mod build;
+mod outcome;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use crate::step::step;
+use anyhow::{Context as _, Result, ensure};
 
-/// Twice what the hungriest decoder may ask for (xz, 128 MiB), times the overhead of the address sanitizer.
-const MEMORY_MIB: u32 = 2048;
+use build::Kind;
+use outcome::Outcome;
+
 /// One input that takes longer is a finding.
 const SECONDS_PER_INPUT: u32 = 10;
 
-/// `[TARGET [SECONDS]]`: one target or all of them, 60 seconds each. A finding does not keep the others from running.
+/// What is done with a target.
+enum Act {
+    /// New inputs for so many seconds.
+    Search(u32),
+    /// One file, as a finding is repeated.
+    Repeat(PathBuf),
+}
+
+/// `[TARGET [SECONDS | FILE]]`: one target or `all`, 60 seconds each; or one input. A finding does not keep the others
+/// from running.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
-    let seconds = rest.get(1).map_or("60", String::as_str);
-    seconds.parse::<u32>().with_context(|| format!("`{seconds}` is not a number of seconds"))?;
     let all = targets()?;
-    let chosen = match rest.first() {
-        Some(one) => {
-            ensure!(all.contains(one), "no fuzz target `{one}`; there are: {}", all.join(" "));
-            vec![one.clone()]
+    let chosen = match rest.first().map(String::as_str) {
+        Some(one) if one != "all" => {
+            ensure!(all.iter().any(|t| t == one), "no fuzz target `{one}`; there are: {}", all.join(" "));
+            vec![one.to_owned()]
         }
-        None => all,
+        _ => all,
     };
-    installed()?;
-    let failed: Vec<_> = chosen.iter().filter_map(|t| one(t, seconds).err().map(|e| (t, e))).collect();
-    for (target, error) in &failed {
-        eprintln!("xtask: {target}: {error:#}");
+    let act = act(rest.get(1))?;
+    let mut failed = 0;
+    for kind in [Kind::Plain, Kind::Address] {
+        let these: Vec<_> = chosen.iter().filter(|target| Kind::of(target) == kind).collect();
+        if these.is_empty() {
+            continue;
+        }
+        let program = build::every(kind)?;
+        for target in these {
+            failed += usize::from(!one(&program, kind, target, &act)?);
+        }
     }
-    ensure!(failed.is_empty(), "{} of {} fuzz targets failed", failed.len(), chosen.len());
+    ensure!(failed == 0, "{failed} of {} fuzz targets have findings", chosen.len());
     Ok(())
 }
 
-fn one(target: &str, seconds: &str) -> Result<()> {
+fn act(given: Option<&String>) -> Result<Act> {
+    let Some(given) = given else { return Ok(Act::Search(60)) };
+    if Path::new(given).is_file() {
+        return Ok(Act::Repeat(given.into()));
+    }
+    let seconds = given.parse().ok().filter(|seconds| *seconds > 0);
+    let what = || format!("`{given}` is neither a number of seconds above 0 nor a file");
+    seconds.map(Act::Search).with_context(what)
+}
+
+/// One target; whether it ended without a finding.
+fn one(program: &Path, kind: Kind, target: &str, act: &Act) -> Result<bool> {
     let (live, seeds) = (format!("fuzz/corpus-live/{target}"), format!("fuzz/corpus/{target}"));
-    std::fs::create_dir_all(&live).with_context(|| format!("cannot make {live}"))?;
-    let mut command = cargo_fuzz();
-    // libFuzzer writes into the first folder and only reads the others.
-    command.args(["run", "--fuzz-dir", "fuzz", target, &live, &seeds, "--"]);
-    command.arg(format!("-max_total_time={seconds}"));
-    command.args([format!("-rss_limit_mb={MEMORY_MIB}"), format!("-timeout={SECONDS_PER_INPUT}")]);
-    step(&format!("fuzz {target}"), &mut command)
-}
-
-fn cargo_fuzz() -> Command {
-    // Not `$CARGO`: only rustup's own `cargo` understands `+nightly`.
-    let mut command = Command::new("cargo");
-    command.args(["+nightly", "fuzz"]);
-    command
-}
-
-fn installed() -> Result<()> {
-    let found = cargo_fuzz().arg("--version").output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        bail!("fuzzing needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`");
+    let found = format!("fuzz/artifacts/{target}/");
+    for folder in [&live, &found] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
     }
-    Ok(())
+    let mut command = Command::new(program);
+    command.env("CUSTODY_FUZZ_TARGET", target).env("RUST_BACKTRACE", "1");
+    // What a test leaves behind at its end is no leak of a service.
+    command.env("ASAN_OPTIONS", "detect_leaks=0");
+    command.args([format!("-timeout={SECONDS_PER_INPUT}"), format!("-rss_limit_mb={}", kind.memory_mib())]);
+    command.arg(format!("-artifact_prefix={found}"));
+    let seconds = match act {
+        Act::Repeat(file) => return Ok(command.arg(file).status()?.success()),
+        Act::Search(seconds) => seconds,
+    };
+    // libFuzzer writes into the first folder and only reads the others.
+    command.args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned(), live, seeds]);
+    let log = format!("{found}log");
+    let out = fs::File::create(&log).with_context(|| format!("cannot write {log}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);
+    let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
+    let words = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let outcome = Outcome::read(&words);
+    println!("{target:28} {outcome}{}", if status.success() { "" } else { "  FINDING" });
+    if !status.success() {
+        let input = outcome.input.as_deref().unwrap_or("(no input was kept)");
+        eprintln!("{}", outcome.reason);
+        eprintln!("xtask: all of it in {log}; again with: cargo xtask fuzz {target} {input}");
+    }
+    Ok(status.success())
 }
 
 fn targets() -> Result<Vec<String>> {
     let mut targets = Vec::new();
-    for entry in std::fs::read_dir("fuzz/fuzz_targets")? {
+    for entry in fs::read_dir("fuzz/fuzz_targets")? {
         let name = entry?.file_name();
         targets.extend(name.to_str().and_then(|name| name.strip_suffix(".rs")).map(str::to_owned));
     }

@@ -25,7 +25,7 @@ cargo xtask COMMAND
   peers       tests against other people's programs, with everything they need fetched
   rig         fetch what the tests against other people's programs need
   bench       side-by-side benchmarks, as ratios (arguments are passed on)
-  fuzz [T [S]] run fuzz target T (all of them without) for S seconds each (default 60)
+  fuzz [T [S]] run fuzz target T (all of them without) for S seconds each (default 60), or on file S
 ";
 
 fn main() -> Result<()> {

@@ -1,6 +1,6 @@
 //! `SpcIndirectDataContent`: what an Authenticode signature signs, a digest of the image and its page hashes.
 
-use pkix::der::{self, Reader, Value, explicit, octets, sequence, tag, value};
+use pkix::der::{self, Part, Reader, Value, octets, sequence, tag, value};
 use pkix::{AlgorithmId, Digest};
 
 use crate::error::{AuthenticodeError, Result};
@@ -11,6 +11,8 @@ const OBSOLETE: &str = "<<<Obsolete>>>";
 /// The class of the serialized page hashes, {A6B586D5-B4A1-2466-AE05-A217DA8E60D6} in the order of its bytes.
 const PAGE_HASH_CLASS: [u8; 16] =
     [0xa6, 0xb5, 0x86, 0xd5, 0xb4, 0xa1, 0x24, 0x66, 0xae, 0x05, 0xa2, 0x17, 0xda, 0x8e, 0x60, 0xd6];
+/// `SpcPeImageFlags`: "includeResources" is obsolete; everybody writes an empty string of bits.
+pub(crate) const NO_FLAGS: &[u8] = &[0];
 
 /// What is signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,27 +29,13 @@ impl IndirectData {
     /// The content of a signature, one DER value.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
-        // "includeResources" is obsolete; everybody writes an empty string of bits.
-        self.to_der_with(&[0])
+        self.to_der_with(NO_FLAGS)
     }
 
     /// The same with these flags: the octets of a BIT STRING, unused bits first.
     pub(crate) fn to_der_with(&self, flags: &[u8]) -> Vec<u8> {
-        let link = match &self.pages {
-            None => value(tag::constructed(2), &value(tag::context(0), &bmp(OBSOLETE))),
-            Some((algorithm, table)) => {
-                let kind = match algorithm {
-                    Digest::Sha1 => oid::SPC_PE_IMAGE_PAGE_HASHES_V1,
-                    _ => oid::SPC_PE_IMAGE_PAGE_HASHES_V2,
-                };
-                let attribute = sequence(&[&der::oid(kind), &value(tag::SET, &octets(table))]);
-                let serialized = value(tag::SET, &attribute);
-                der::constructed(tag::constructed(1), &[&octets(&PAGE_HASH_CLASS), &octets(&serialized)])
-            }
-        };
-        let image = sequence(&[&value(tag::BIT_STRING, flags), &explicit(0, &link)]);
-        let data = sequence(&[&der::oid(oid::SPC_PE_IMAGE_DATA), &image]);
-        sequence(&[&data, &sequence(&[&self.algorithm.algorithm(), &octets(&self.digest)])])
+        let pages = self.pages.as_ref().map(|(digest, table)| (*digest, table.as_slice()));
+        encode(self.algorithm, &self.digest, pages, flags)
     }
 
     /// Reads it from the content of a signature.
@@ -82,6 +70,39 @@ impl IndirectData {
         }
         Ok(Self { algorithm, digest, pages })
     }
+}
+
+/// The content of a signature by its parts. The table of page hashes, 0.9 MB for 100 MB of a program, is copied once.
+pub(crate) fn encode(
+    algorithm: Digest,
+    digest: &[u8],
+    pages: Option<(Digest, &[u8])>,
+    flags: &[u8],
+) -> Vec<u8> {
+    let moniker = pages.map(|(algorithm, table)| {
+        let kind = match algorithm {
+            Digest::Sha1 => oid::SPC_PE_IMAGE_PAGE_HASHES_V1,
+            _ => oid::SPC_PE_IMAGE_PAGE_HASHES_V2,
+        };
+        (der::oid(kind), octets(&PAGE_HASH_CLASS), table)
+    });
+    let obsolete = bmp(OBSOLETE);
+    let within = |tag, part| Part::Value(tag, vec![part]);
+    let link = match &moniker {
+        None => within(tag::constructed(2), within(tag::context(0), Part::Bytes(&obsolete))),
+        Some((kind, class, table)) => {
+            let hashes = within(tag::SET, within(tag::OCTET_STRING, Part::Bytes(table)));
+            let attribute = Part::Value(tag::SEQUENCE, vec![Part::Bytes(kind), hashes]);
+            let serialized = within(tag::OCTET_STRING, within(tag::SET, attribute));
+            Part::Value(tag::constructed(1), vec![Part::Bytes(class), serialized])
+        }
+    };
+    let flags = value(tag::BIT_STRING, flags);
+    let image = Part::Value(tag::SEQUENCE, vec![Part::Bytes(&flags), within(tag::constructed(0), link)]);
+    let kind = der::oid(oid::SPC_PE_IMAGE_DATA);
+    let data = Part::Value(tag::SEQUENCE, vec![Part::Bytes(&kind), image]);
+    let signed = sequence(&[&algorithm.algorithm(), &octets(digest)]);
+    Part::Value(tag::SEQUENCE, vec![data, Part::Bytes(&signed)]).to_vec()
 }
 
 /// The page hashes in `SpcPeImageData`.

@@ -5,12 +5,27 @@ use std::io::Cursor;
 use crate::catalog::{Catalog, unsigned};
 use crate::image::Image;
 use crate::pass::{self, Wanted};
+use crate::portal::{Message, Sealed, Standing};
 use crate::resource::icon::Icon;
 use crate::resource::place::{self, Options};
 use crate::resource::version::VersionInfo;
 use crate::resource::{ENGLISH, Resources};
 use crate::tap::Tap;
+use crate::timestamp::{self, Timestamp};
 use crate::verify;
+
+static NOTHING: pkix::revocation::Evidence =
+    pkix::revocation::Evidence { crls: Vec::new(), ocsp: Vec::new() };
+/// Of somebody who trusts nobody.
+static NOBODY: verify::Request<'static> = verify::Request {
+    anchors: &[],
+    others: &[],
+    revocation: &NOTHING,
+    now: pkix::Time(1_795_163_445),
+    kernel: false,
+};
+/// The content type of a signed policy.
+const SIGNED_POLICY: pkix::Oid = pkix::Oid::new(&[1, 3, 6, 1, 4, 1, 311, 79, 1]);
 
 /// Images: reading ends, the digest does not depend on the fields left out, and nobody is trusted.
 pub fn image(data: &[u8]) {
@@ -32,13 +47,7 @@ pub fn image(data: &[u8]) {
         .and_then(|image| pass::digest(&mut Cursor::new(&other), &image, &wanted))
         .map(|f| f.digest(pkix::Digest::Sha256).map(<[u8]>::to_vec));
     assert_eq!(found.ok(), again.ok(), "the checksum is in the digest");
-    let request = verify::Request {
-        anchors: &[],
-        others: &[],
-        revocation: &pkix::revocation::Evidence::default(),
-        now: pkix::Time(1_795_163_445),
-        kernel: true,
-    };
+    let request = verify::Request { kernel: true, ..NOBODY.clone() };
     if let Ok(report) = verify::verify(&mut source, &request) {
         assert!(!report.holds(), "an image holds and nobody is trusted");
     }
@@ -66,14 +75,7 @@ pub fn catalog(data: &[u8]) {
     let written = unsigned(&catalog.to_der());
     let again = Catalog::from_file(&written).expect("what was written can be read");
     assert_eq!(again.members.len(), catalog.members.len());
-    let request = verify::Request {
-        anchors: &[],
-        others: &[],
-        revocation: &pkix::revocation::Evidence::default(),
-        now: pkix::Time(1_795_163_445),
-        kernel: false,
-    };
-    if let Ok(document) = verify::document(data, crate::oid::CTL, &request) {
+    if let Ok(document) = verify::document(data, crate::oid::CTL, &NOBODY) {
         assert!(!document.holds(), "a catalogue holds and nobody is trusted");
     }
 }
@@ -118,5 +120,48 @@ pub fn icon(data: &[u8]) {
         let pictures = icon.pictures.len();
         icon.put(&mut resources, ENGLISH);
         assert_eq!(resources.len(), pictures + 1);
+    }
+}
+
+/// Signed policies: nobody is trusted.
+pub fn document(data: &[u8]) {
+    for content_type in [crate::oid::CTL, SIGNED_POLICY, pkix::oid::DATA] {
+        if let Ok(document) = verify::document(data, content_type, &NOBODY) {
+            assert!(!document.holds(), "a document holds and nobody is trusted");
+        }
+    }
+}
+
+/// A signature and what is put beside it, one behind the other: the signature stays what it was.
+pub fn attached(data: &[u8]) {
+    let Ok(first) = pkix::cms::SignedData::read(data) else { return };
+    let (first, beside) = data.split_at(first.len);
+    let value = timestamp::stamped_value(first);
+    let stamps = [Timestamp::rfc3161(beside, b"message"), Timestamp::legacy(beside, b"message")];
+    let stamps = stamps.into_iter().flatten().chain([Timestamp::Rfc3161(beside.to_vec())]);
+    let attached = stamps.map(|stamp| timestamp::attach(first, &stamp));
+    for written in attached.chain([timestamp::nest(first, beside)]).flatten() {
+        if let (Ok(value), Ok(again)) = (&value, timestamp::stamped_value(&written)) {
+            assert_eq!(*value, again, "a signature changes");
+        }
+    }
+}
+
+/// What a partner portal sends: only short printable words come out of it.
+pub fn portal(data: &[u8]) {
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic()) && (1..=128).contains(&text.len());
+    if let Ok(message) = Message::read(data) {
+        assert!(plain(&message.id));
+        if let Some(update) = message.update {
+            assert!(plain(&update.status) && update.certificate_sha1.len() == 40);
+        }
+    }
+    if let Ok(Some(standing)) = Standing::read(data) {
+        let words = [Some(&standing.step), Some(&standing.state), standing.commit.as_ref()];
+        assert!(words.into_iter().flatten().all(|word| word.is_empty() || plain(word)));
+    }
+    let Ok(header) = std::str::from_utf8(data) else { return };
+    if let Some(sealed) = Sealed::read(header) {
+        assert!(sealed.seconds >= 0 && sealed.code.len() == 32 && header.contains(sealed.time));
     }
 }

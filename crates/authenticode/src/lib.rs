@@ -31,6 +31,7 @@ pub mod content;
 pub mod image;
 pub mod oid;
 pub mod pass;
+pub mod portal;
 pub mod resource;
 pub mod sign;
 pub mod subject;

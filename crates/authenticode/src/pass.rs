@@ -61,6 +61,10 @@ impl Found {
         self.checksum(image, &[at.to_le_bytes(), size.to_le_bytes()].concat(), table)
     }
 
+    pub(crate) fn forget_pages(&mut self) {
+        self.pages.clear();
+    }
+
     /// The digest of the image, if it was wanted.
     #[must_use]
     pub fn digest(&self, digest: Digest) -> Option<&[u8]> {

@@ -10,7 +10,7 @@ use pkix::{Certificate, Digest, Oid, der};
 use signing::{Algorithm, Signer};
 
 use crate::attribute::{OpusInfo, SealRoots, statement_type};
-use crate::content::IndirectData;
+use crate::content;
 use crate::error::{AuthenticodeError, Result};
 use crate::image::Image;
 use crate::pass::{self, Found, Wanted};
@@ -133,13 +133,13 @@ impl Prepared {
     pub fn signature(&self, credential: &Credential<'_>) -> Result<Signature> {
         let (algorithm, digest) = self.digest();
         let pages = self.options.page_hashes.then(|| page_digest(algorithm)).transpose()?;
-        let pages = pages.and_then(|digest| Some((digest, self.found.pages(digest)?.to_vec())));
-        let content = IndirectData { algorithm, digest: digest.to_vec(), pages };
+        let pages = pages.and_then(|digest| Some((digest, self.found.pages(digest)?)));
+        let content = content::encode(algorithm, digest, pages, content::NO_FLAGS);
         let mut attributes = self::attributes(&self.options.opus);
         if let Some(roots) = &self.options.seal {
             attributes.push((oid::CUSTODY_SEAL_ROOTS, roots.to_der()));
         }
-        sign(oid::SPC_INDIRECT_DATA, &content.to_der(), &attributes, credential)
+        sign(oid::SPC_INDIRECT_DATA, &content, &attributes, credential)
     }
 
     /// The first signature of the file that was copied, if it has one: what an appended signature is nested in.
@@ -154,7 +154,9 @@ impl Prepared {
     ///
     /// # Errors
     /// When it cannot be written, or the file would exceed 4 GiB.
-    pub fn finish(self, destination: &mut (impl Write + Seek), pkcs7: &[u8]) -> Result<()> {
+    pub fn finish(mut self, destination: &mut (impl Write + Seek), pkcs7: &[u8]) -> Result<()> {
+        // They are in the signature by now, and as large as it.
+        self.found.forget_pages();
         let table = table::encode(pkcs7)?;
         let at = self.image.content_end() + self.found.padding;
         let (at, size) = match (u32::try_from(at), u32::try_from(at + table.len() as u64)) {
@@ -226,6 +228,12 @@ impl Signature {
     #[must_use]
     pub fn to_pkcs7(&self) -> &[u8] {
         &self.pkcs7
+    }
+
+    /// The `ContentInfo`, and the signature's own bytes.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
+        (self.pkcs7, self.value)
     }
 }
 

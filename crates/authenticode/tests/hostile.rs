@@ -4,9 +4,12 @@ use authenticode::fuzzing;
 use fuzz_replay::Target;
 
 const TARGETS: &[Target] = &[
+    ("authenticode_attached", fuzzing::attached),
     ("authenticode_catalog", fuzzing::catalog),
+    ("authenticode_document", fuzzing::document),
     ("authenticode_icon", fuzzing::icon),
     ("authenticode_image", fuzzing::image),
+    ("authenticode_portal", fuzzing::portal),
     ("authenticode_resources", fuzzing::resources),
     ("authenticode_rewritten", fuzzing::rewritten),
     ("authenticode_table", fuzzing::table),

@@ -263,6 +263,21 @@ proptest! {
     }
 }
 
+/// XML 1.0 §2.2: neither as themselves nor by reference; what is read could not be written again.
+#[test]
+fn characters_that_xml_cannot_hold_are_refused() {
+    let policy = |id: &str| {
+        format!(
+            "<SiPolicy><PolicyID>{{2E07F7E4-194C-4D20-B7C9-6F44A6C5A234}}</PolicyID>\
+             <EKUs><EKU ID=\"{id}\" Value=\"00\" /></EKUs></SiPolicy>"
+        )
+    };
+    assert!(read_xml(&policy("a&#9;b")).is_ok());
+    for wrong in ["a\u{1}b", "a&#1;b", "a&#xFFFE;b", "\0"] {
+        assert!(read_xml(&policy(wrong)).is_err(), "{wrong:?}");
+    }
+}
+
 #[test]
 fn the_seeds_of_the_fuzzer_are_no_trouble() {
     fuzz_replay::corpus(&[

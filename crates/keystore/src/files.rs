@@ -120,6 +120,15 @@ fn aside_path(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()))
 }
 
+/// Whether `name` is one that [`write`] gives to what it writes aside for `path`.
+pub(crate) fn is_aside(name: &str, path: &Path) -> bool {
+    let of = path.file_name().unwrap_or_default().to_string_lossy();
+    let middle = name.strip_prefix('.').and_then(|name| name.strip_prefix(&*of)?.strip_prefix('.'));
+    let numbers = middle.and_then(|rest| rest.strip_suffix(".tmp")?.split_once('-'));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, count)| number(process) && number(count))
+}
+
 fn write_synced(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -153,14 +162,14 @@ fn already(path: &Path) -> KeystoreError {
 }
 
 #[cfg(unix)]
-fn sync_dir_of(path: &Path) -> Result<(), KeystoreError> {
+pub(crate) fn sync_dir_of(path: &Path) -> Result<(), KeystoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     File::open(dir).and_then(|d| d.sync_all()).map_err(KeystoreError::io("sync", dir))
 }
 
 /// Windows has no handle to a folder that can be flushed; NTFS journals the rename.
 #[cfg(not(unix))]
-fn sync_dir_of(_: &Path) -> Result<(), KeystoreError> {
+pub(crate) fn sync_dir_of(_: &Path) -> Result<(), KeystoreError> {
     Ok(())
 }
 

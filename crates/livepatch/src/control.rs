@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::patch::MethodRecord;
+
 /// What whoever finds the record has to know, and the executable need not say.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -12,6 +14,8 @@ pub(crate) struct Facts {
     pub old_build: String,
     /// Build id of the build that the new code is of.
     pub new_build: String,
+    /// As [`crate::Head::methods`]; addresses of the file.
+    pub methods: Vec<MethodRecord>,
     /// As [`crate::Head::runtime`].
     pub runtime: BTreeMap<String, u64>,
 }
@@ -36,6 +40,8 @@ pub(crate) const MODULES_ROOM: u64 = 256;
 pub(crate) const MODULE: u64 = 0x868;
 /// Where [`Facts`] are, as JSON, and how many bytes they take.
 pub(crate) const FACTS: u64 = 0x870;
+/// Address and size of the code that the patch was made for, and behind them its SHA-256 before any patch.
+pub(crate) const TEXT: u64 = 0x900;
 /// The cells of the new interface tables begin here; the masks of the new data and the list of switches follow.
 pub(crate) const CELLS: u64 = 0x1000;
 /// The size of a page.

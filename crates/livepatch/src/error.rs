@@ -87,6 +87,12 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// The payload of a signature says nothing about a patch.
+    #[error("this is no statement about a patch: {what}")]
+    NotStatement {
+        /// What was found.
+        what: String,
+    },
     /// The process does not run what the patch was made for.
     #[error("the process does not run the build that the patch was made for: {what}")]
     OtherBuild {

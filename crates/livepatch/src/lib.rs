@@ -18,9 +18,13 @@ pub mod fuzzing;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod live;
 mod patch;
+mod statement;
 
 pub use build::{Sources, build, build_from};
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use live::{Options, Status, Stop, apply, pile, rollback, status};
-pub use patch::{Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Switch, Table, Text};
+pub use patch::{
+    Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Source, Switch, Table, Text,
+};
+pub use statement::{Build, MAX_STATEMENT, PAYLOAD_TYPE, Sealed, Statement};

@@ -38,6 +38,10 @@ pub struct Head {
     pub old_build: String,
     /// Build id of the build that the new code is of, hexadecimal.
     pub new_build: String,
+    /// SHA-256 of the file of the build that runs, hexadecimal.
+    pub old_file: String,
+    /// SHA-256 of the file of the build that the new code is of, hexadecimal.
+    pub new_file: String,
     /// The code that must be found in the process.
     pub text: Text,
     /// Build ids of the new builds of the patches that the process must carry, the lowest first.
@@ -99,6 +103,24 @@ pub struct FunctionChange {
     pub old: (u64, u64),
     /// First address and size of the new code.
     pub new: (u64, u64),
+    /// Where the old source is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_source: Option<Source>,
+    /// Where the new source is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_source: Option<Source>,
+}
+
+/// Lines of a source file, as the function table has them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its path, as it was compiled.
+    pub file: String,
+    /// The first line of the function's own code.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
 }
 
 /// One aligned word at the entry of an old function.

@@ -3,8 +3,18 @@
 //! Only what certificates and signatures use: definite, shortest lengths (§10.1) and tag numbers below 31. A value is
 //! handed out with its exact bytes, because signatures are over bytes and not over meanings.
 
+mod part;
+mod write;
+
 use crate::error::PkixError;
 use crate::oid::Oid;
+
+pub use part::Part;
+pub(crate) use write::sorted;
+pub use write::{
+    NULL, algorithm, bits, constructed, explicit, octets, oid, sequence, set_of, small, unsigned_integer,
+    value,
+};
 
 /// Universal tags (X.680 §8.6) and the first context tags, as they stand in the identifier octet.
 #[expect(missing_docs, reason = "each is named as X.680 names it")]
@@ -250,101 +260,6 @@ pub(crate) fn unsigned(body: &[u8]) -> Result<u32> {
         return Err(bad("a number out of range"));
     }
     Ok(digits.iter().fold(0, |n, octet| n << 8 | u32::from(*octet)))
-}
-
-/// One value from its tag and content octets.
-#[must_use]
-pub fn value(tag: u8, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len() + 6);
-    out.push(tag);
-    let octets = body.len().to_be_bytes();
-    let skip = octets.iter().take_while(|octet| **octet == 0).count();
-    let octets = &octets[skip..];
-    if body.len() >= 0x80 {
-        out.push(0x80 | octets.len().to_le_bytes()[0]);
-    }
-    if body.is_empty() {
-        out.push(0);
-    }
-    out.extend(octets);
-    out.extend(body);
-    out
-}
-
-/// A constructed value of the given parts, one after the other.
-#[must_use]
-pub fn constructed(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    value(tag, &parts.concat())
-}
-
-/// SEQUENCE.
-#[must_use]
-pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    constructed(tag::SEQUENCE, parts)
-}
-
-/// SET OF: the parts in the order of their encodings (X.690 §11.6).
-#[must_use]
-pub fn set_of(parts: &[Vec<u8>]) -> Vec<u8> {
-    value(tag::SET, &sorted(parts))
-}
-
-/// The content octets of a SET OF.
-pub(crate) fn sorted(parts: &[Vec<u8>]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    parts.sort_unstable();
-    parts.concat()
-}
-
-/// INTEGER of a small number.
-#[must_use]
-pub fn small(number: u32) -> Vec<u8> {
-    unsigned_integer(&number.to_be_bytes())
-}
-
-/// INTEGER of an unsigned big-endian number.
-#[must_use]
-pub fn unsigned_integer(bytes: &[u8]) -> Vec<u8> {
-    let skip = bytes.iter().take_while(|byte| **byte == 0).count();
-    let digits = &bytes[skip..];
-    match digits.first() {
-        None => value(tag::INTEGER, &[0]),
-        Some(first) if first & 0x80 != 0 => value(tag::INTEGER, &[&[0], digits].concat()),
-        Some(_) => value(tag::INTEGER, digits),
-    }
-}
-
-/// OCTET STRING.
-#[must_use]
-pub fn octets(body: &[u8]) -> Vec<u8> {
-    value(tag::OCTET_STRING, body)
-}
-
-/// BIT STRING of whole octets.
-#[must_use]
-pub fn bits(body: &[u8]) -> Vec<u8> {
-    value(tag::BIT_STRING, &[&[0], body].concat())
-}
-
-/// OBJECT IDENTIFIER.
-#[must_use]
-pub fn oid(oid: Oid) -> Vec<u8> {
-    value(tag::OID, oid.as_bytes())
-}
-
-/// `[n] EXPLICIT`.
-#[must_use]
-pub fn explicit(n: u8, inner: &[u8]) -> Vec<u8> {
-    value(tag::constructed(n), inner)
-}
-
-/// NULL.
-pub const NULL: &[u8] = &[tag::NULL, 0];
-
-/// `AlgorithmIdentifier` with the parameters as they stand (none, or one value).
-#[must_use]
-pub fn algorithm(algorithm: Oid, parameters: &[u8]) -> Vec<u8> {
-    sequence(&[&oid(algorithm), parameters])
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Oracles for hostile bytes, shared by the fuzz targets and the tests. Each panics on a broken property.
 
 use crate::cms::SignedData;
-use crate::revocation::{Crl, OcspResponse};
+use crate::der::{Reader, Value};
+use crate::revocation::{Crl, Evidence, OcspResponse};
 use crate::tsp::{Request, Token};
 use crate::{Certificate, Digest, Time, chain, oid};
 
@@ -52,4 +53,33 @@ pub fn timestamp(data: &[u8]) {
 pub fn revocation(data: &[u8]) {
     let _ = (Crl::from_der(data).is_ok(), OcspResponse::from_der(data).is_ok());
     let _ = Crl::from_pem_or_der(data).is_ok();
+}
+
+/// Certificates, lists and responses, one behind the other: a path from the first to the last, if there is one, has each
+/// certificate once, and whatever is said of it is said of one of its certificates.
+pub fn path(data: &[u8]) {
+    let mut values = Reader::new(data);
+    let (mut certificates, mut evidence) = (Vec::new(), Evidence::default());
+    while let Ok(Value { raw, .. }) = values.any() {
+        if let Ok(certificate) = Certificate::from_der(raw) {
+            certificates.push(certificate);
+        } else if let Ok(crl) = Crl::from_der(raw) {
+            evidence.crls.push(crl);
+        } else if let Ok(response) = OcspResponse::from_der(raw) {
+            evidence.ocsp.push(response);
+        }
+    }
+    let Some((first, others)) = certificates.split_first() else { return };
+    let anchors = &others[others.len().saturating_sub(1)..];
+    let at = Time(1_795_163_445);
+    let request = chain::Request { anchors, others, purpose: oid::KP_CODE_SIGNING, at };
+    let Ok(chain) = chain::build(first, &request) else { return };
+    let path = &chain.certificates;
+    assert_eq!(path.first(), Some(first));
+    assert!(path.last().is_some_and(|last| anchors.contains(last)), "a path ends at nobody");
+    let once = |at: usize| !path[..at].contains(&path[at]);
+    assert!((0..path.len()).all(once), "a path goes round");
+    for said in evidence.statements(&chain, others, at) {
+        assert!(path.contains(&said.certificate));
+    }
 }

@@ -5,6 +5,7 @@ use pkix::fuzzing;
 
 const TARGETS: &[Target] = &[
     ("pkix_certificate", fuzzing::certificate),
+    ("pkix_path", fuzzing::path),
     ("pkix_signed_data", fuzzing::signed_data),
     ("pkix_timestamp", fuzzing::timestamp),
     ("pkix_revocation", fuzzing::revocation),

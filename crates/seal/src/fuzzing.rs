@@ -30,6 +30,16 @@ pub fn proof(data: &[u8]) {
     }
 }
 
+/// A head that is read is written again to one that reads the same.
+///
+/// # Panics
+/// When it does not.
+pub fn head(data: &[u8]) {
+    let Ok(head) = crate::head::Head::from_statement(data) else { return };
+    let again = head.to_statement().expect("what was read is within the limits");
+    assert_eq!(crate::head::Head::from_statement(&again).expect("what was written is read"), head);
+}
+
 /// A pattern, a zero byte and a path: the matcher says what the plain definition says.
 ///
 /// # Panics

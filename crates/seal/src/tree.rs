@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
 use gm::DualDigest;
-use sha2::Digest as _;
 
 use crate::entry::{Entry, EntryKind};
 use crate::error::SealError;
@@ -137,8 +136,13 @@ fn check_parents(sorted: &[Entry]) -> Result<(), SealError> {
 /// alone binds everything an entry lists.
 #[must_use]
 pub fn leaf_input(entry: &Entry) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + entry.path.as_str().len() + 1 + 4 + 8 + 64);
+    write_leaf(&mut out, entry);
+    out
+}
+
+fn write_leaf(out: &mut Vec<u8>, entry: &Entry) {
     let path = entry.path.as_str().as_bytes();
-    let mut out = Vec::with_capacity(4 + path.len() + 1 + 4 + 8 + 64);
     // A path is at most 4096 bytes long, so its length fits.
     out.extend(u32::try_from(path.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend(path);
@@ -147,64 +151,105 @@ pub fn leaf_input(entry: &Entry) -> Vec<u8> {
     out.extend(entry.size.to_be_bytes());
     out.extend(entry.digest.sha256);
     out.extend(entry.digest.sm3);
-    out
 }
+
+/// Leaves that are hashed together, in the lanes of `gm`; a power of two, so that they are a full tree.
+const BATCH: usize = 1024;
 
 /// Both roots, from the left to the right: of what was seen, only the full trees are kept that no other was joined to.
 fn roots(entries: &[Entry]) -> DualDigest {
-    let (mut sha256, mut sm3) = (Peaks::new(hash_sha256), Peaks::new(hash_sm3));
-    for entry in entries {
-        let mut both = gm::Dual::new();
-        both.update(&[LEAF]);
-        both.update(&leaf_input(entry));
-        let leaf = both.finalize();
-        sha256.push(leaf.sha256);
-        sm3.push(leaf.sm3);
+    let (mut sha256, mut sm3) = (Peaks::new(SHA256), Peaks::new(SM3));
+    let mut text = Vec::new();
+    for batch in entries.chunks(BATCH) {
+        text.clear();
+        let mut ends = Vec::with_capacity(batch.len());
+        for entry in batch {
+            write_leaf(&mut text, entry);
+            ends.push(text.len());
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let leaves: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &text[start..*end]).collect();
+        sha256.push_all(&leaves);
+        sm3.push_all(&leaves);
     }
     DualDigest { sha256: sha256.root(), sm3: sm3.root() }
 }
 
-type Hash = fn(&[&[u8]]) -> [u8; 32];
+type Hash = [u8; 32];
+
+/// The ways of one hash.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// Of a prefix and each of several messages.
+    leaves: fn(&[u8], &[&[u8]], &mut [Hash]),
+    /// Of a prefix and each two neighbours.
+    pairs: fn(&[u8], &[Hash], &mut [Hash]),
+}
+
+const SHA256: Ways = Ways {
+    leaves: |prefix, leaves, out| gm::sha256::digest_prefixed(prefix, leaves, out),
+    pairs: gm::sha256::digest_pairs,
+};
+const SM3: Ways = Ways {
+    leaves: |prefix, leaves, out| gm::sm3::digest_prefixed(prefix, leaves, out),
+    pairs: gm::sm3::digest_pairs,
+};
 
 /// Roots of full trees, from the largest to the smallest, each with the number of its leaves as a power of two.
 struct Peaks {
-    hash: Hash,
-    peaks: Vec<(u32, [u8; 32])>,
+    hash: Ways,
+    peaks: Vec<(u32, Hash)>,
 }
 
 impl Peaks {
-    fn new(hash: Hash) -> Self {
+    fn new(hash: Ways) -> Self {
         Self { hash, peaks: Vec::new() }
     }
 
-    fn push(&mut self, leaf: [u8; 32]) {
-        let mut new = (0, leaf);
+    /// Takes the next leaves: [`BATCH`] of them, or fewer and none after them.
+    fn push_all(&mut self, leaves: &[&[u8]]) {
+        let mut row = vec![[0; 32]; leaves.len()];
+        (self.hash.leaves)(&[LEAF], leaves, &mut row);
+        let mut rest = row.as_mut_slice();
+        while let Some(power) = rest.len().checked_ilog2() {
+            let (full, behind) = rest.split_at_mut(1 << power);
+            self.push(power, full);
+            rest = behind;
+        }
+    }
+
+    /// Joins the hashes of `1 << power` leaves to one, and that to what stands before it.
+    fn push(&mut self, power: u32, row: &mut [Hash]) {
+        let mut above = vec![[0; 32]; row.len() / 2];
+        for level in (0..power).rev() {
+            (self.hash.pairs)(&[NODE], &row[..2 << level], &mut above[..1 << level]);
+            row[..1 << level].copy_from_slice(&above[..1 << level]);
+        }
+        let mut new = (power, row[0]);
         while let Some((_, left)) = self.peaks.pop_if(|(power, _)| *power == new.0) {
-            new = (new.0 + 1, (self.hash)(&[&[NODE], &left, &new.1]));
+            new = (new.0 + 1, self.join(left, new.1));
         }
         self.peaks.push(new);
     }
 
+    fn join(&self, left: Hash, right: Hash) -> Hash {
+        let mut node = [[0; 32]];
+        (self.hash.pairs)(&[NODE], &[left, right], &mut node);
+        node[0]
+    }
+
     /// Splitting at the largest power of two below the count (RFC 6962 §2.1) is joining from the right.
-    fn root(mut self) -> [u8; 32] {
-        let Some((_, mut root)) = self.peaks.pop() else { return (self.hash)(&[]) };
+    fn root(mut self) -> Hash {
+        let Some((_, mut root)) = self.peaks.pop() else {
+            let mut empty = [[0; 32]];
+            (self.hash.leaves)(&[], &[&[]], &mut empty);
+            return empty[0];
+        };
         while let Some((_, left)) = self.peaks.pop() {
-            root = (self.hash)(&[&[NODE], &left, &root]);
+            root = self.join(left, root);
         }
         root
     }
-}
-
-fn hash_sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = sha2::Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().into()
-}
-
-fn hash_sm3(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = gm::Sm3::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize()
 }
 
 #[cfg(test)]

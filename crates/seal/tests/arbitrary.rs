@@ -7,6 +7,7 @@ use seal::fuzzing;
 const TARGETS: &[Target] = &[
     ("seal_statement", fuzzing::statement),
     ("seal_exclusion", fuzzing::exclusion),
+    ("seal_head", fuzzing::head),
     ("seal_proof", fuzzing::proof),
 ];
 
@@ -28,6 +29,8 @@ fn the_corpus() {
         .filter(|seed| seal::Seal::from_statement(seed).is_ok())
         .count();
     assert!(read >= 2, "the seeds hold no statement that reads: the oracle was not tried");
+    let heads = fuzz_replay::seeds("seal_head");
+    assert!(heads.iter().any(|seed| seal::Head::from_statement(seed).is_ok()), "no head reads");
 }
 
 proptest! {

@@ -23,6 +23,8 @@ const MAX_HEADER: usize = 4096;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 const CRC: usize = 4;
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
 const LENGTHS: usize = 8;
 /// What a frame has beside its text.
 pub(crate) const OVERHEAD: usize = LENGTHS + NONCE + TAG + CRC;
@@ -159,21 +161,38 @@ fn parse_header(bytes: &[u8]) -> Result<(Header, usize), VaultDamage> {
 /// The end of the frame at `at`; nothing when it was never finished.
 fn next_frame(bytes: &[u8], at: usize) -> Result<Option<usize>, (usize, &'static str)> {
     let rest = &bytes[at..];
-    // A crash can leave a file that grew and whose new blocks were not written: zeros to the end.
-    if rest.len() <= MAX_FRAME + OVERHEAD && rest.iter().all(|b| *b == 0) {
-        return Ok(None);
-    }
     let (Some(length), Some(complement)) = (u32_at(rest, 0), u32_at(rest, 4)) else { return Ok(None) };
     let known = usize::try_from(length).ok().filter(|n| *n <= MAX_FRAME && complement == !length);
-    let Some(length) = known else { return Err((bytes.len(), "its length is not what was written")) };
+    let Some(length) = known else {
+        return if unfinished(rest, at) {
+            Ok(None)
+        } else {
+            Err((bytes.len(), "its length is not what was written"))
+        };
+    };
     let whole = length + OVERHEAD;
     if rest.len() < whole {
         return Ok(None);
     }
     if u32_at(rest, whole - CRC) != Some(crc32c::crc32c(&rest[..whole - CRC])) {
-        return Err((at + whole, "its checksum does not match"));
+        return if unfinished(rest, at) {
+            Ok(None)
+        } else {
+            Err((at + whole, "its checksum does not match"))
+        };
     }
     Ok(Some(at + whole))
+}
+
+/// Whether what stands behind the last whole frame is one that a crash cut short: a file that grew, and of whose new sectors
+/// some were not written. Each frame is synced before the next, so it is one frame at most. Sealed bytes are zero
+/// throughout by no chance that counts, and a damaged byte does not make them so.
+fn unfinished(rest: &[u8], at: usize) -> bool {
+    let (first, others) = rest.split_at(rest.len().min(SECTOR - at % SECTOR));
+    let unwritten = |sector: &[u8]| sector.len() >= LENGTHS && sector.iter().all(|b| *b == 0);
+    let nothing = rest.iter().all(|b| *b == 0);
+    rest.len() <= MAX_FRAME + OVERHEAD
+        && (nothing || unwritten(first) || others.chunks(SECTOR).any(unwritten))
 }
 
 fn context(file_id: &[u8; 16], number: u64) -> [u8; 24] {

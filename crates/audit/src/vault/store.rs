@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use gm::Sm4Gcm;
-use keystore::kek::{KeyEncryptionKey, WRAPPED_KEY, replace_and_shred};
+use keystore::kek::{KeyEncryptionKey, WRAPPED_KEY, replace_and_shred, shred_left_over};
 use zeroize::Zeroizing;
 
 use super::VaultError;
@@ -84,6 +84,7 @@ impl Vault {
         let cipher = Sm4Gcm::new(&key);
         let state = replay(&cipher, &parts, &bytes)?;
         kek.keep_only(parts.header.epoch).map_err(VaultError::Kek)?;
+        shred_left_over(&path).map_err(VaultError::Kek)?;
         let file = reopen(&path, parts.end as u64, bytes.len() as u64)?;
         Ok(Some(Self {
             kek,

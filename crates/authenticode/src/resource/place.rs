@@ -142,7 +142,8 @@ impl Plan {
             return Err(unsuitable("its sections are not aligned to pages"));
         }
         let first = image.sections.iter().filter(|s| s.raw_size != 0).map(|s| u64::from(s.raw_at)).min();
-        let end = first.unwrap_or(image.content_end()).min(image.content_end());
+        // Without any, the headers end where they say: what stands behind is content, and stays behind a new section.
+        let end = first.unwrap_or(image.size_of_headers.into()).min(image.content_end());
         let table_end = image.sections_at + SECTION_ENTRY * image.sections.len() as u64;
         if end < table_end || end > 1 << 20 {
             return Err(unsuitable("a section stands within its headers, or after their first megabyte"));

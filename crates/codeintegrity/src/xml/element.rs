@@ -10,6 +10,13 @@ use crate::error::PolicyError;
 /// A policy nests ten deep.
 const MAX_DEPTH: usize = 16;
 
+const NO_CHAR: &str = "it has a character that XML cannot hold";
+
+/// `Char` of XML 1.0 §2.2: a reference to any other is no better than the character itself.
+fn is_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..)
+}
+
 /// An element, its attributes in order, its text joined.
 #[derive(Debug)]
 pub(super) struct Element {
@@ -28,6 +35,9 @@ impl Element {
             return Err(PolicyError::xml("the file", format!("it has more than {MAX_POLICY} bytes")));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if !text.chars().all(is_char) {
+            return Err(PolicyError::xml("the file", NO_CHAR));
+        }
         let mut reader = Reader::from_str(text);
         let mut open: Vec<Self> = Vec::new();
         let mut root = None;
@@ -80,6 +90,9 @@ impl Element {
             let attribute = attribute.map_err(|e| wrong(e.to_string()))?;
             let value =
                 attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| wrong(e.to_string()))?;
+            if !value.chars().all(is_char) {
+                return Err(wrong(NO_CHAR.to_owned()));
+            }
             attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
         }
         Ok(Self { name, line, attributes, children: Vec::new(), text: String::new() })
@@ -152,6 +165,7 @@ fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> 
 
 fn add(text: &str, open: &mut [Element]) -> Result<(), &'static str> {
     match open.last_mut() {
+        Some(_) if !text.chars().all(is_char) => return Err(NO_CHAR),
         Some(element) => element.text.push_str(text),
         None if text.trim().is_empty() => {}
         None => return Err("there is text outside the root element"),

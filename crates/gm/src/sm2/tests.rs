@@ -215,6 +215,14 @@ pub(crate) fn nonce_leak_subject() -> impl Fn(&[u8; 32]) {
     }
 }
 
+/// Multiplies as verification does, which may take a public number's time: what the timing test has to find.
+pub(crate) fn leaking_subject() -> impl Fn(&[u8; 32]) {
+    |nonce| {
+        let k = Scalar::reduced(&from_bytes(nonce));
+        std::hint::black_box(super::multiply::joint_vartime(&Scalar::ZERO, &k, &super::point::G));
+    }
+}
+
 fn key() -> impl Strategy<Value = PrivateKey> {
     any::<[u8; 32]>().prop_filter_map("in range", |bytes| PrivateKey::from_bytes(&bytes).ok())
 }

@@ -70,6 +70,20 @@ impl Engine {
             Self::Gfni512 => simd::rounds_gfni512(keys, blocks),
         }
     }
+
+    /// Counter mode on as many whole chunks at the front of `data` as the engine has a way for; gives their bytes.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no engine here has one"))]
+    fn ctr(self, keys: &[u32; 32], counter: [u32; 4], data: &mut [u8]) -> usize {
+        match self {
+            Self::Portable => 0,
+            #[cfg(target_arch = "x86_64")]
+            Self::Aes => simd::ctr_aes(keys, counter, data),
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni256 => simd::ctr_gfni256(keys, counter, data),
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni512 => simd::ctr_gfni512(keys, counter, data),
+        }
+    }
 }
 
 impl Sm4 {
@@ -107,11 +121,33 @@ impl Sm4 {
     /// It hides and does not authenticate, and a counter value must never serve twice under one key.
     pub fn apply_ctr(&self, counter: &[u8; 16], data: &mut [u8]) {
         let mut counter = u128::from_be_bytes(*counter);
-        self.apply_keystream(data, || {
-            let block = counter.to_be_bytes();
-            counter = counter.wrapping_add(1);
-            block
-        });
+        let mut rest = data;
+        while !rest.is_empty() {
+            // What counts in its last word alone is quick. Where that word wraps, a batch goes by counting in all of them.
+            let room = usize::try_from(u32::MAX - low_word(counter)).unwrap_or(usize::MAX).saturating_mul(16);
+            let front = rest.len().min(room);
+            let whole = self.apply_counted(&counter.to_be_bytes(), &mut rest[..front]);
+            counter = counter.wrapping_add(whole as u128 / 16);
+            let left = rest.len() - whole;
+            let by_all_words = if front == rest.len() { left } else { left.min(16 * BATCH) };
+            let slow;
+            (slow, rest) = rest[whole..].split_at_mut(by_all_words);
+            self.apply_keystream(slow, || {
+                let block = counter.to_be_bytes();
+                counter = counter.wrapping_add(1);
+                block
+            });
+        }
+    }
+
+    /// XORs the key stream onto as much of `data` from its front as the engine takes at once, and gives how much that was, in
+    /// whole blocks. Only the last word of `counter` counts, and wraps.
+    pub(super) fn apply_counted(&self, counter: &Block, data: &mut [u8]) -> usize {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(counter.as_chunks::<4>().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
+        self.engine.ctr(&self.forward, words, data)
     }
 
     /// XORs onto `data` the encryptions of the blocks that `next` gives.
@@ -134,6 +170,12 @@ impl core::fmt::Debug for Sm4 {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Sm4").field("engine", &self.engine).finish_non_exhaustive()
     }
+}
+
+/// The last word of a counter block.
+fn low_word(counter: u128) -> u32 {
+    let [.., a, b, c, d] = counter.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 /// GB/T 32907-2016, 7.3.

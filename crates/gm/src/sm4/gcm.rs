@@ -8,6 +8,10 @@ use super::ghash::{HashKey, Multiplier};
 
 /// SP 800-38D, 5.2.1.1: 2^39 - 256 bits of text.
 const TEXT_LIMIT: u64 = (1 << 36) - 32;
+/// Text that is encrypted and hashed before the next: it stays in the first-level cache between the two.
+const PIECE: usize = 8 * 1024;
+/// The text is under counters from two on; one is the tag's (SP 800-38D, 7.1).
+const FIRST: u32 = 2;
 /// And 2^64 - 1 bits of additional data.
 const AAD_LIMIT: u64 = (1 << 61) - 1;
 
@@ -73,8 +77,13 @@ impl Sm4Gcm {
         text: &mut [u8],
     ) -> Result<[u8; 16], Sm4GcmError> {
         check_lengths(aad, text)?;
-        self.apply(nonce, text);
-        Ok(self.tag(nonce, aad, text))
+        let mut state = self.hash.absorb_padded(0, aad);
+        let mut count = FIRST;
+        for piece in text.chunks_mut(PIECE) {
+            count = self.apply(nonce, count, piece);
+            state = self.hash.absorb_padded(state, piece);
+        }
+        Ok(self.tag(nonce, state, aad, text))
     }
 
     /// Verifies the tag, in constant time, then decrypts `text` where it stands.
@@ -91,28 +100,33 @@ impl Sm4Gcm {
         tag: &[u8; 16],
     ) -> Result<(), Sm4GcmError> {
         check_lengths(aad, text)?;
-        let mut expected = self.tag(nonce, aad, text);
+        let state = self.hash.absorb_padded(self.hash.absorb_padded(0, aad), text);
+        let mut expected = self.tag(nonce, state, aad, text);
         let same = bool::from(expected.ct_eq(tag));
         expected.zeroize();
         if !same {
             text.zeroize();
             return Err(Sm4GcmError::Refused);
         }
-        self.apply(nonce, text);
+        self.apply(nonce, FIRST, text);
         Ok(())
     }
 
-    /// The text is under counters from two on; one is the tag's (SP 800-38D, 7.1).
-    fn apply(&self, nonce: &[u8; 12], text: &mut [u8]) {
-        let mut count = 1_u32;
-        self.cipher.apply_keystream(text, || {
+    /// Encrypts or decrypts from the counter `count` on, and gives the next: the last word counts alone (SP 800-38D, 6.5).
+    fn apply(&self, nonce: &[u8; 12], count: u32, text: &mut [u8]) -> u32 {
+        let whole = self.cipher.apply_counted(&counter_block(nonce, count), text);
+        #[expect(clippy::cast_possible_truncation, reason = "counters are modulo 2^32")]
+        let mut count = count.wrapping_add((whole / 16) as u32);
+        self.cipher.apply_keystream(&mut text[whole..], || {
+            let block = counter_block(nonce, count);
             count = count.wrapping_add(1);
-            counter_block(nonce, count)
+            block
         });
+        count
     }
 
-    fn tag(&self, nonce: &[u8; 12], aad: &[u8], text: &[u8]) -> [u8; 16] {
-        let mut tag = self.hash.hash(aad, text);
+    fn tag(&self, nonce: &[u8; 12], state: u128, aad: &[u8], text: &[u8]) -> [u8; 16] {
+        let mut tag = self.hash.finish(state, aad, text);
         self.cipher.apply_keystream(&mut tag, || counter_block(nonce, 1));
         tag
     }

@@ -10,7 +10,7 @@ use super::simd;
 const POLY: u128 = 0xc200_0000_0000_0000_0000_0000_0000_0001;
 
 /// Powers of the hash key kept: blocks multiplied between two reductions.
-pub(super) const POWERS: usize = 8;
+pub(super) const POWERS: usize = 16;
 
 /// The ways of multiplying. All give the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,9 @@ pub(super) enum Multiplier {
     /// Carry-less multiplication instructions.
     #[cfg(target_arch = "x86_64")]
     Clmul,
+    /// Four of them at once.
+    #[cfg(target_arch = "x86_64")]
+    Clmul512,
 }
 
 impl Multiplier {
@@ -29,6 +32,8 @@ impl Multiplier {
             (Self::Portable, true),
             #[cfg(target_arch = "x86_64")]
             (Self::Clmul, simd::has_clmul()),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Clmul512, simd::has_clmul512()),
         ]
         .into_iter()
         .filter_map(|(multiplier, here)| here.then_some(multiplier))
@@ -52,22 +57,23 @@ impl HashKey {
     pub(super) fn new(h: [u8; 16], multiplier: Multiplier) -> Self {
         let h = u128::from_be_bytes(h);
         let first = (h << 1) ^ (POLY & (h >> 127).wrapping_neg());
-        let mut powers = [first; POWERS];
+        // A block of zeros multiplies the state by the first power and by nothing else.
+        let mut key = Self { powers: [first; POWERS], multiplier };
         for i in 1..POWERS {
-            powers[i] = absorb_portable(powers[i - 1], &[first], &[[0; 16]]);
+            key.powers[i] = key.absorb(key.powers[i - 1], &[[0; 16]]);
         }
-        Self { powers, multiplier }
+        key
     }
 
-    /// GHASH of `aad` and `text`, each filled up with zeros to whole blocks, and of their lengths in bits.
-    pub(super) fn hash(&self, aad: &[u8], text: &[u8]) -> [u8; 16] {
+    /// GHASH of what was absorbed, and of the lengths in bits of the additional data and the text.
+    pub(super) fn finish(&self, state: u128, aad: &[u8], text: &[u8]) -> [u8; 16] {
         let bits = |bytes: &[u8]| 8 * bytes.len() as u128;
         let lengths = bits(aad) << 64 | bits(text);
-        let state = self.absorb_padded(self.absorb_padded(0, aad), text);
         self.absorb(state, &[lengths.to_be_bytes()]).to_be_bytes()
     }
 
-    fn absorb_padded(&self, state: u128, bytes: &[u8]) -> u128 {
+    /// Takes the bytes, filled up with zeros to whole blocks.
+    pub(super) fn absorb_padded(&self, state: u128, bytes: &[u8]) -> u128 {
         let (blocks, rest) = bytes.as_chunks::<16>();
         let state = self.absorb(state, blocks);
         if rest.is_empty() {
@@ -83,6 +89,8 @@ impl HashKey {
             Multiplier::Portable => absorb_portable(state, &self.powers, blocks),
             #[cfg(target_arch = "x86_64")]
             Multiplier::Clmul => simd::absorb_clmul(state, &self.powers, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Multiplier::Clmul512 => simd::absorb_clmul512(state, &self.powers, blocks),
         }
     }
 }

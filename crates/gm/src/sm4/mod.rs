@@ -10,6 +10,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions")]
 mod simd;
+mod sliced;
 
 pub use block::Sm4;
 pub use cbc::Sm4CbcError;

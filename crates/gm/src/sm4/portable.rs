@@ -6,6 +6,7 @@
 //! folded into the two affine maps.
 
 use super::block::Block;
+use super::sliced;
 
 /// Blocks sliced together: four bytes each go through the S-box in a round.
 const WIDTH: usize = 16;
@@ -17,11 +18,12 @@ const INTO_ADD: u8 = 0xda;
 const OUT_OF: [u8; 8] = [0xa1, 0x65, 0x1e, 0xb5, 0x52, 0x72, 0x1f, 0xc3];
 const OUT_OF_ADD: u8 = 0xd3;
 
-type Planes = [u64; 8];
+pub(super) type Planes = [u64; 8];
 
 /// Runs the 32 rounds and the final reversal (GB/T 32907-2016, 7.1) over every block.
 pub(super) fn rounds(keys: &[u32; 32], blocks: &mut [Block]) {
-    for group in blocks.chunks_mut(WIDTH) {
+    let rest = sliced::rounds(keys, blocks);
+    for group in rest.chunks_mut(WIDTH) {
         rounds_of_group(keys, group);
     }
 }
@@ -74,11 +76,17 @@ fn substitute(words: &mut [u32; WIDTH]) {
         *plane = u64::from(pair[0]) | u64::from(pair[1]) << 32;
     }
     transpose(&mut planes);
-    planes = affine(&OUT_OF, OUT_OF_ADD, &invert_256(affine(&INTO, INTO_ADD, &planes)));
+    planes = substitute_planes(&planes);
     transpose(&mut planes);
     for (plane, pair) in planes.iter().zip(words.as_chunks_mut::<2>().0) {
         *pair = [(plane & 0xffff_ffff) as u32, (plane >> 32) as u32];
     }
+}
+
+/// The S-box on 64 bytes, a plane for each bit.
+#[inline(always)]
+pub(super) fn substitute_planes(planes: &Planes) -> Planes {
+    affine(&OUT_OF, OUT_OF_ADD, &invert_256(affine(&INTO, INTO_ADD, planes)))
 }
 
 /// Exchanges the index of a word with the index of a bit in its byte. Its own inverse.
@@ -95,8 +103,9 @@ fn transpose(p: &mut Planes) {
     }
 }
 
+/// Exchanges the bits of `p[high]` under `mask` with those of `p[low]` that stand `shift` places above.
 #[inline(always)]
-fn exchange(p: &mut Planes, low: usize, high: usize, shift: u32, mask: u64) {
+pub(super) fn exchange(p: &mut [u64], low: usize, high: usize, shift: u32, mask: u64) {
     let t = ((p[low] >> shift) ^ p[high]) & mask;
     p[high] ^= t;
     p[low] ^= t << shift;

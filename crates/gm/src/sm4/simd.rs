@@ -6,6 +6,7 @@
 use core::arch::x86_64::*;
 
 use super::block::Block;
+use super::ghash::POWERS;
 use crate::cpu::detected;
 
 /// Whether this machine runs [`aes::rounds`].
@@ -49,11 +50,60 @@ pub(super) fn rounds_gfni512(keys: &[u32; 32], blocks: &mut [Block]) {
     unsafe { gfni512::rounds(keys, blocks) }
 }
 
+/// Whether this machine runs [`clmul512::absorb`].
+pub(super) fn has_clmul512() -> bool {
+    has_clmul() && detected!("vpclmulqdq", "avx512f", "avx512bw")
+}
+
+/// Counter mode by AES instructions on as many whole chunks as stand at the front of `data`; gives their bytes. The counter's
+/// last word counts alone, and wraps. Refuses, by panic, a machine without the instructions.
+pub(super) fn ctr_aes(keys: &[u32; 32], counter: [u32; 4], data: &mut [u8]) -> usize {
+    assert!(has_aes(), "the engine is offered only where it runs");
+    // SAFETY: the features the function is compiled for were just found present.
+    unsafe { aes::ctr(keys, counter, data) }
+}
+
+/// The same by GFNI in 256-bit vectors.
+pub(super) fn ctr_gfni256(keys: &[u32; 32], counter: [u32; 4], data: &mut [u8]) -> usize {
+    assert!(has_gfni256(), "the engine is offered only where it runs");
+    // SAFETY: the features the function is compiled for were just found present.
+    unsafe { gfni256::ctr(keys, counter, data) }
+}
+
+/// The same by GFNI in 512-bit vectors.
+pub(super) fn ctr_gfni512(keys: &[u32; 32], counter: [u32; 4], data: &mut [u8]) -> usize {
+    assert!(has_gfni512(), "the engine is offered only where it runs");
+    // SAFETY: the features the function is compiled for were just found present.
+    unsafe { gfni512::ctr(keys, counter, data) }
+}
+
+/// GHASH by carry-less multiplication of four blocks at once. Refuses, by panic, a machine without it.
+pub(super) fn absorb_clmul512(state: u128, powers: &[u128; POWERS], blocks: &[Block]) -> u128 {
+    assert!(has_clmul512(), "the multiplier is offered only where it runs");
+    // SAFETY: the features the function is compiled for were just found present.
+    unsafe { clmul512::absorb(state, powers, blocks) }
+}
+
 /// GHASH by carry-less multiplication. Refuses, by panic, a machine without it.
 pub(super) fn absorb_clmul(state: u128, powers: &[u128], blocks: &[Block]) -> u128 {
     assert!(has_clmul(), "the multiplier is offered only where it runs");
     // SAFETY: the features the function is compiled for were just found present.
     unsafe { clmul::absorb(state, powers, blocks) }
+}
+
+/// The 32 rounds on one word of each block a vector. No function: it must not be called, for the sets are all the registers.
+macro_rules! turn {
+    ($keys:ident, $sets:ident) => {
+        for key in $keys.as_chunks::<4>().0 {
+            for i in 0..4 {
+                let key = splat(key[i].cast_signed());
+                for x in &mut $sets {
+                    let sum = xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), xor(x[(i + 3) % 4], key));
+                    x[i] = xor(x[i], diffuse(substitute(sum)));
+                }
+            }
+        }
+    };
 }
 
 /// The rounds, over the vector operations of the module it is expanded in. A vector holds `$lanes` blocks when it is
@@ -87,21 +137,42 @@ macro_rules! rounds {
                 }
                 *x = transpose(*x);
             }
-            for key in keys.as_chunks::<4>().0 {
-                for i in 0..4 {
-                    let key = splat(key[i].cast_signed());
-                    for x in &mut sets {
-                        let sum = xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), xor(x[(i + 3) % 4], key));
-                        x[i] = xor(x[i], diffuse(substitute(sum)));
-                    }
-                }
-            }
+            turn!(keys, sets);
             for (x, group) in sets.iter().zip(blocks.as_chunks_mut::<WIDTH>().0) {
                 let y = transpose([x[3], x[2], x[1], x[0]]);
                 for (vector, lanes) in y.into_iter().zip(group.as_chunks_mut::<$lanes>().0) {
                     store(lanes, swap_bytes(vector));
                 }
             }
+        }
+
+        /// Counter mode on the whole chunks at the front of `data`; gives their bytes. Counters are made where the rounds want
+        /// them, one word of each block a vector, and the key stream never goes through memory.
+        #[target_feature(enable = $features)]
+        pub(super) fn ctr(keys: &[u32; 32], [a, b, c, mut count]: [u32; 4], data: &mut [u8]) -> usize {
+            const CHUNK: usize = 16 * WIDTH * $groups;
+            let [a, b, c] = [a, b, c].map(|word| splat(word.cast_signed()));
+            let (chunks, rest) = data.as_chunks_mut::<CHUNK>();
+            let whole = chunks.len() * CHUNK;
+            debug_assert!(rest.len() < CHUNK);
+            for chunk in chunks {
+                let mut sets = [[splat(0); 4]; $groups];
+                for x in &mut sets {
+                    *x = [a, b, c, add(splat(count.cast_signed()), places())];
+                    count = count.wrapping_add(4 * $lanes);
+                }
+                turn!(keys, sets);
+                for (x, group) in sets.iter().zip(chunk.as_chunks_mut::<{ 16 * WIDTH }>().0) {
+                    let y = transpose([x[3], x[2], x[1], x[0]]);
+                    for (stream, bytes) in y.into_iter().zip(group.as_chunks_mut::<{ 16 * $lanes }>().0) {
+                        let lanes = bytes.as_chunks_mut::<16>().0;
+                        if let Ok(lanes) = <&mut [Block; $lanes]>::try_from(lanes) {
+                            store(lanes, xor(load(lanes), swap_bytes(stream)));
+                        }
+                    }
+                }
+            }
+            whole
         }
 
         /// L of GB/T 32907-2016, 6.2.
@@ -201,6 +272,7 @@ mod aes {
 
     operations! { "aes,ssse3", __m128i,
         xor(a, b) = _mm_xor_si128(a, b);
+        add(a, b) = _mm_add_epi32(a, b);
         swap_bytes(a) = _mm_shuffle_epi8(a, constant(SWAP));
         rotate_2(a) = _mm_or_si128(_mm_slli_epi32::<2>(a), _mm_srli_epi32::<30>(a));
         rotate_8(a) = _mm_shuffle_epi8(a, constant(ROTATE_8));
@@ -225,6 +297,13 @@ mod aes {
     fn splat(word: i32) -> Vector {
         _mm_set1_epi32(word)
     }
+
+    /// Which block of a set has its word where, after the transposition.
+    #[inline]
+    #[target_feature(enable = "aes,ssse3")]
+    fn places() -> Vector {
+        _mm_set_epi32(3, 2, 1, 0)
+    }
 }
 
 /// Eight blocks to a set.
@@ -233,6 +312,7 @@ mod gfni256 {
 
     operations! { "gfni,avx2", __m256i,
         xor(a, b) = _mm256_xor_si256(a, b);
+        add(a, b) = _mm256_add_epi32(a, b);
         swap_bytes(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(SWAP)));
         rotate_2(a) = _mm256_or_si256(_mm256_slli_epi32::<2>(a), _mm256_srli_epi32::<30>(a));
         rotate_8(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(ROTATE_8)));
@@ -257,6 +337,13 @@ mod gfni256 {
     fn splat(word: i32) -> Vector {
         _mm256_set1_epi32(word)
     }
+
+    /// Which block of a set has its word where, after the transposition: in lane `l` stand `l`, `2 + l`, `4 + l`, `6 + l`.
+    #[inline]
+    #[target_feature(enable = "gfni,avx2")]
+    fn places() -> Vector {
+        _mm256_set_epi32(7, 5, 3, 1, 6, 4, 2, 0)
+    }
 }
 
 /// Sixteen blocks to a set.
@@ -265,6 +352,7 @@ mod gfni512 {
 
     operations! { "gfni,avx512f,avx512bw", __m512i,
         xor(a, b) = _mm512_xor_si512(a, b);
+        add(a, b) = _mm512_add_epi32(a, b);
         swap_bytes(a) = _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(constant(SWAP)));
         rotate_2(a) = _mm512_rol_epi32::<2>(a);
         rotate_8(a) = _mm512_rol_epi32::<8>(a);
@@ -288,6 +376,77 @@ mod gfni512 {
     #[target_feature(enable = "gfni,avx512f,avx512bw")]
     fn splat(word: i32) -> Vector {
         _mm512_set1_epi32(word)
+    }
+
+    /// Which block of a set has its word where, after the transposition: in lane `l` stand `l`, `4 + l`, `8 + l`, `12 + l`.
+    #[inline]
+    #[target_feature(enable = "gfni,avx512f,avx512bw")]
+    fn places() -> Vector {
+        _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0)
+    }
+}
+
+/// [`clmul`], four blocks to a vector.
+mod clmul512 {
+    use super::*;
+
+    const REVERSE: i128 = bytes([15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+
+    #[target_feature(enable = "pclmulqdq,ssse3,vpclmulqdq,avx512f,avx512bw")]
+    pub(super) fn absorb(mut state: u128, powers: &[u128; POWERS], blocks: &[Block]) -> u128 {
+        let (groups, rest) = blocks.as_chunks::<POWERS>();
+        let mut falling = [_mm512_setzero_si512(); POWERS / 4];
+        for (vector, powers) in falling.iter_mut().rev().zip(powers.as_chunks::<4>().0) {
+            // SAFETY: an unaligned read of exactly the bytes of the array.
+            let rising = unsafe { core::ptr::from_ref(powers).cast::<__m512i>().read_unaligned() };
+            *vector = _mm512_shuffle_i64x2::<0b00_01_10_11>(rising, rising);
+        }
+        if !groups.is_empty() {
+            let mut sum = constant(state.cast_signed());
+            for group in groups {
+                sum = absorb_group(sum, &falling, group);
+            }
+            let mut out = [0; 16];
+            // SAFETY: an unaligned write of exactly the sixteen bytes of the array.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sum) }
+            state = u128::from_le_bytes(out);
+        }
+        if rest.is_empty() { state } else { clmul::absorb(state, powers, rest) }
+    }
+
+    /// All the products first, their sums folded once.
+    #[inline]
+    #[target_feature(enable = "pclmulqdq,ssse3,vpclmulqdq,avx512f,avx512bw")]
+    fn absorb_group(state: __m128i, falling: &[__m512i; POWERS / 4], blocks: &[Block; POWERS]) -> __m128i {
+        let reverse = _mm512_broadcast_i32x4(constant(REVERSE));
+        let mut state = _mm512_zextsi128_si512(state);
+        let [mut low, mut middle, mut high] = [_mm512_setzero_si512(); 3];
+        for (four, powers) in blocks.as_chunks::<4>().0.iter().zip(falling) {
+            // SAFETY: an unaligned read of exactly the bytes of the array.
+            let four = unsafe { core::ptr::from_ref(four).cast::<__m512i>().read_unaligned() };
+            let a = _mm512_xor_si512(_mm512_shuffle_epi8(four, reverse), state);
+            state = _mm512_setzero_si512();
+            low = _mm512_xor_si512(low, _mm512_clmulepi64_epi128::<0x00>(a, *powers));
+            high = _mm512_xor_si512(high, _mm512_clmulepi64_epi128::<0x11>(a, *powers));
+            let cross = _mm512_xor_si512(
+                _mm512_clmulepi64_epi128::<0x01>(a, *powers),
+                _mm512_clmulepi64_epi128::<0x10>(a, *powers),
+            );
+            middle = _mm512_xor_si512(middle, cross);
+        }
+        let [mut low, middle, mut high] = [low, middle, high].map(|sum| quarters(sum));
+        low = _mm_xor_si128(low, _mm_slli_si128::<8>(middle));
+        high = _mm_xor_si128(high, _mm_srli_si128::<8>(middle));
+        _mm_xor_si128(high, clmul::fold(clmul::fold(low)))
+    }
+
+    /// The sum of the four lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn quarters(sum: __m512i) -> __m128i {
+        let one = _mm_xor_si128(_mm512_castsi512_si128(sum), _mm512_extracti32x4_epi32::<1>(sum));
+        let two = _mm_xor_si128(_mm512_extracti32x4_epi32::<2>(sum), _mm512_extracti32x4_epi32::<3>(sum));
+        _mm_xor_si128(one, two)
     }
 }
 
@@ -331,7 +490,7 @@ mod clmul {
 
     #[inline]
     #[target_feature(enable = "pclmulqdq,ssse3")]
-    fn fold(x: __m128i) -> __m128i {
+    pub(super) fn fold(x: __m128i) -> __m128i {
         _mm_xor_si128(_mm_shuffle_epi32::<0x4e>(x), _mm_clmulepi64_si128::<0x00>(x, constant(POLY)))
     }
 }

@@ -175,6 +175,18 @@ fn implementations_agree_at_every_length() {
     for len in 0..=300 {
         agree([3; 16], [0xff; 16], &vec![0x5a; len], &vec![0xa5; len / 3]);
     }
+    // As many blocks as are sliced together, and those that are left over.
+    for len in (470..560).chain(1000..1100).step_by(7) {
+        agree([4; 16], [0x0f; 16], &vec![0x33; len], b"");
+    }
+    // Whole chunks of the widest engine, the pieces of GCM, and a last word that wraps on the way.
+    for (low, len) in
+        [(0_u32, 20_003), (0xffff_ff00, 8192), (0xffff_ffff, 5000), (0xffff_ffc0, 1024), (7, 1023)]
+    {
+        let mut iv = [0xab; 16];
+        iv[12..].copy_from_slice(&low.to_be_bytes());
+        agree([5; 16], iv, &vec![0x77; len], &vec![0x11; len / 2]);
+    }
 }
 
 proptest! {

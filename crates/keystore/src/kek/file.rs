@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use gm::Sm4Gcm;
 use zeroize::Zeroizing;
 
-use super::{KeyEncryptionKey, WRAPPED_KEY, replace_and_shred};
+use super::{KeyEncryptionKey, WRAPPED_KEY, replace_and_shred, shred_left_over};
 use crate::KeystoreError;
 use crate::files::{self, Access};
 
@@ -163,6 +163,8 @@ impl KeyEncryptionKey for KekFile {
         if !epochs.iter().any(|known| known.number == epoch) {
             return Err(self.missing(epoch));
         }
+        // An owner that died while it wrote left every epoch of then beside the file.
+        shred_left_over(&self.path)?;
         if epochs.len() > 1 {
             epochs.retain(|known| known.number == epoch);
             self.write(&epochs)?;

@@ -16,7 +16,7 @@ use crate::KeystoreError;
 
 pub use file::KekFile;
 pub(crate) use file::is_kek_file;
-pub use shred::replace_and_shred;
+pub use shred::{replace_and_shred, shred_left_over};
 #[cfg(feature = "pkcs11")]
 pub use token::KekToken;
 

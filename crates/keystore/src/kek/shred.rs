@@ -28,6 +28,24 @@ pub fn replace_and_shred(path: &Path, bytes: &[u8]) -> Result<(), KeystoreError>
     }
 }
 
+/// Destroys what an interrupted [`replace_and_shred`] left beside `path`: it may hold what was to be destroyed. For whoever
+/// is the only one to replace that file.
+///
+/// # Errors
+/// The file system's answer.
+pub fn shred_left_over(path: &Path) -> Result<(), KeystoreError> {
+    let dir = path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
+    let asides: Vec<_> = files::names(dir)?.into_iter().filter(|name| files::is_aside(name, path)).collect();
+    for aside in asides.iter().map(|name| dir.join(name)) {
+        let shred = || {
+            overwrite(&mut OpenOptions::new().write(true).open(&aside)?)?;
+            std::fs::remove_file(&aside)
+        };
+        shred().map_err(KeystoreError::io("destroy", &aside))?;
+    }
+    if asides.is_empty() { Ok(()) } else { files::sync_dir_of(path) }
+}
+
 fn overwrite(file: &mut File) -> io::Result<()> {
     let mut left = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;
@@ -46,6 +64,23 @@ mod tests {
     use super::*;
     use std::fs;
     use std::io::Read as _;
+
+    #[test]
+    fn what_an_interruption_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let stays = ["secret", ".secret.1-2.tmp.bak", ".secrets.1-2.tmp", ".secret.1-x.tmp", ".secret.tmp"];
+        for name in stays.into_iter().chain([".secret.4711-0.tmp"]) {
+            fs::write(at(name), b"key").unwrap();
+        }
+        let mut held = File::open(at(".secret.4711-0.tmp")).unwrap();
+        shred_left_over(&at("secret")).unwrap();
+        let mut rest = Vec::new();
+        held.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"", "its blocks were let go as they were");
+        assert!(!at(".secret.4711-0.tmp").exists() && stays.iter().all(|name| at(name).exists()));
+        shred_left_over(&at("none/secret")).unwrap();
+    }
 
     #[test]
     fn who_still_holds_the_old_file_reads_nothing_in_it() {

@@ -95,6 +95,7 @@ impl Image {
         let facts = control::Facts {
             old_build: head.old_build.clone(),
             new_build: head.new_build.clone(),
+            methods: self.methods.clone(),
             runtime: head.runtime.clone(),
         };
         let facts = serde_json::to_vec(&facts)

@@ -16,6 +16,7 @@ mod mask;
 mod methods;
 mod modules;
 mod program;
+mod source;
 mod switch;
 mod tables;
 mod twin;
@@ -115,6 +116,11 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     let text = code_of(&running, address, end)?;
     let facts = Executable::parse(old).and_then(|e| GoRuntime::of(&e));
     let facts = facts.map_err(|source| Error::Layout { source })?.facts();
+    let entries = |side: fn(&compare::Change) -> usize, program: &Program<'_>| -> Vec<u64> {
+        comparison.changed.iter().map(|change| program.functions[side(change)].entry).collect()
+    };
+    let old_lines = source::Lines::of(&files[last].bytes, &entries(|change| change.old, before));
+    let new_lines = source::Lines::of(&new_file.bytes, &entries(|change| change.new, &after));
     let functions = comparison.changed.iter().map(|change| {
         let (a, b) = (&before.functions[change.old], &after.functions[change.new]);
         FunctionChange {
@@ -123,6 +129,8 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
             kept: change.kept.clone(),
             old: (a.entry, a.bytes.len() as u64),
             new: (b.entry, b.bytes.len() as u64),
+            old_source: old_lines.at(a.entry),
+            new_source: new_lines.at(b.entry),
         }
     });
     let mut fresh: Vec<String> = comparison.fresh.iter().map(|name| (*name).to_owned()).collect();
@@ -135,6 +143,8 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
         runtime: facts,
         addresses: 0,
         new_build: hex::encode(&after.build_id),
+        old_file: sha256(sources.old),
+        new_file: sha256(sources.new),
         text: Text { address, size: end - address, sha256: sha256(text) },
         functions: functions.collect(),
         added: comparison.added.iter().map(|at| after.functions[*at].name.to_owned()).collect(),

@@ -5,17 +5,19 @@
 //! the flag is set: one store, and the process is patched. Killed before it, we leave a process that runs its old code;
 //! after it, one that runs the new. The next `apply` finds the record and goes on from there.
 
+mod check;
 mod place;
 mod stop;
 mod tables;
+mod walk;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use goproc::elf::Executable;
-use goproc::{GoRuntime, Memory as _, Process, call};
+use goproc::{Memory as _, Process};
 
 pub use stop::Stop;
+
+use check::Target;
 
 use crate::control;
 use crate::error::{Error, Result};
@@ -30,11 +32,21 @@ pub struct Options {
     pub patience: Duration,
     /// Do everything but the switch.
     pub dry_run: bool,
+    /// Let breakpoints in the code be: probes of the kernel are `int3` bytes.
+    pub allow_probes: bool,
+    /// Insist on the very file that the patch was made from, and not only on its build.
+    pub exact_file: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts: 200, patience: Duration::from_millis(200), dry_run: false }
+        Self {
+            attempts: 200,
+            patience: Duration::from_millis(200),
+            dry_run: false,
+            allow_probes: false,
+            exact_file: false,
+        }
     }
 }
 
@@ -51,82 +63,6 @@ pub struct Status {
     pub placed: usize,
     /// Where its record lies.
     pub record: u64,
-}
-
-/// A process and what was found out about it before anything is changed.
-struct Target<'p> {
-    process: &'p Process,
-    runtime: GoRuntime,
-    /// How far the program runs from where it was linked.
-    bias: u64,
-    executable: Vec<u8>,
-}
-
-impl<'p> Target<'p> {
-    /// The executable may be stripped: where the runtime keeps what, the patch says.
-    fn of(process: &'p Process, runtime: BTreeMap<String, u64>) -> Result<Self> {
-        let executable = process.executable()?;
-        let bias = process.load_bias(&Executable::parse(&executable)?)?;
-        let runtime = GoRuntime::from_facts(&runtime)?;
-        Ok(Self { process, runtime: runtime.slid(bias), bias, executable })
-    }
-
-    /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
-    fn check(&self, patch: &Patch, carried: &[Status]) -> Result<()> {
-        let executable = Executable::parse(&self.executable)?;
-        let found = executable.build_id().map(hex::encode).unwrap_or_default();
-        if found != patch.head.old_build {
-            return Err(Error::OtherBuild {
-                what: format!("its build id is {found}, not {}", patch.head.old_build),
-            });
-        }
-        let text = &patch.head.text;
-        let mut code = self.process.bytes(text.address, text.size)?;
-        if let Some(at) = find(&code, &call::LOAN) {
-            // Left behind by one of us that died: padding that nothing executes.
-            code[at..at + call::LOAN.len()].fill(0xcc);
-        }
-        for status in carried {
-            for switch in switches(self.process, status.record)? {
-                restore(&mut code, text.address, &switch);
-            }
-        }
-        match crate::build::sha256(&code) == text.sha256 {
-            true => Ok(()),
-            false => {
-                Err(Error::OtherBuild { what: "its code in memory is not the code of its file".to_owned() })
-            }
-        }
-    }
-}
-
-impl Target<'_> {
-    /// A plugin has functions, types and interface tables that the patch was not made with.
-    fn check_modules(&self, carried: &[Status]) -> Result<()> {
-        let first = self.runtime.first_module();
-        let mut known = vec![first];
-        for status in carried {
-            known.push(self.process.word(status.record + control::MODULE)?);
-        }
-        let modules = self.runtime.modules(self.process)?;
-        match modules.0.iter().all(|module| known.contains(&module.address)) {
-            true => Ok(()),
-            false => Err(Error::State { what: "has loaded Go plugins, which a patch cannot see".to_owned() }),
-        }
-    }
-}
-
-fn restore(code: &mut [u8], start: u64, switch: &Switch) {
-    let at = usize::try_from(switch.entry.wrapping_sub(start)).unwrap_or(usize::MAX);
-    if let Some(word) = code.get_mut(at..at.saturating_add(8))
-        && *word == switch.after.to_le_bytes()
-    {
-        word.copy_from_slice(&switch.before.to_le_bytes());
-    }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 /// Places a patch and switches to it.
@@ -152,7 +88,7 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     if let Some(status) = own.filter(|status| status.active) {
         return Err(Error::State { what: format!("carries patch {} already", status.digest) });
     }
-    target.check(patch, &carried)?;
+    let found = target.check(&patch.head, &carried, options)?;
     let mut active = Vec::new();
     for status in carried.iter().filter(|status| status.active) {
         active.push(facts(process, status.record)?.new_build);
@@ -171,7 +107,9 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     if !prepared {
         place::place(&target, patch, digest)?;
     }
-    stop::switch(&target, patch, options)
+    let stop = stop::switch(&target, patch, options)?;
+    let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }
 
 /// Leads every caller back to the code that ran before the last patch of those that are switched on. What was placed stays:
@@ -180,11 +118,15 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
 /// # Errors
 /// [`Error::State`] when there is nothing to take back; [`Error::NoSafeMoment`] when the process runs as before.
 pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
-    let status = pile(process)?.into_iter().rfind(|s| s.active || s.placed > 0);
+    let pile = pile(process)?;
+    let status = pile.iter().rfind(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
     let target = Target::of(process, facts(process, status.record)?.runtime)?;
-    stop::take_back(&target, status.record, options)
+    let found = target.check_carried(status.record, &pile)?;
+    let stop = stop::take_back(&target, status.record, options)?;
+    let after = check::digest(process, check::text_range(process, status.record)?)?;
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }
 
 /// The patch that a process carries, if it carries one: of several, the last that is switched on, or else the last.
@@ -212,7 +154,7 @@ pub fn pile(process: &Process) -> Result<Vec<Status>> {
             continue;
         }
         let record = mapping.start;
-        let switches = switches(process, record)?;
+        let switches = recorded(process, record)?;
         let placed = switches.iter().filter(|s| process.word(s.entry).ok() == Some(s.after)).count();
         found.push(Status {
             digest: hex::encode(process.bytes(record + control::DIGEST, 32)?),
@@ -235,7 +177,7 @@ fn facts(process: &Process, record: u64) -> Result<control::Facts> {
 }
 
 /// The switches that a record lists.
-fn switches(process: &Process, record: u64) -> Result<Vec<Switch>> {
+fn recorded(process: &Process, record: u64) -> Result<Vec<Switch>> {
     const MOST: u64 = 1 << 16;
     let (at, count) =
         (process.word(record + control::SWITCHES)?, process.word(record + control::SWITCHES + 8)?);

@@ -6,7 +6,7 @@
 
 use goproc::Memory as _;
 
-use super::Target;
+use super::check::Target;
 use crate::error::{Error, Result};
 use crate::patch::{MethodRecord, Table};
 

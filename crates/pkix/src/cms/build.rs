@@ -1,7 +1,7 @@
 //! Building: the bytes to sign first, the whole when the signature is there. Who signs is the caller's affair.
 
 use crate::certificate::Certificate;
-use crate::der::{self, constructed, explicit, octets, sequence, set_of, small, sorted, tag, value};
+use crate::der::{self, Part, constructed, octets, sequence, set_of, small, sorted, tag, value};
 use crate::digest::Digest;
 use crate::oid::{self, Oid};
 
@@ -10,7 +10,7 @@ use crate::oid::{self, Oid};
 pub struct Builder<'a> {
     digest: Digest,
     content_type: Oid,
-    content: Option<Vec<u8>>,
+    content: Option<&'a [u8]>,
     signer: &'a Certificate,
     signature_algorithm: Vec<u8>,
     attributes: Vec<Vec<u8>>,
@@ -25,7 +25,7 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn new(
         content_type: Oid,
-        content: &[u8],
+        content: &'a [u8],
         digest: Digest,
         signer: &'a Certificate,
         signature_algorithm: Vec<u8>,
@@ -35,7 +35,7 @@ impl<'a> Builder<'a> {
         let builder = Self {
             digest,
             content_type,
-            content: Some(content.to_vec()),
+            content: Some(content),
             signer,
             signature_algorithm,
             attributes: Vec::new(),
@@ -85,8 +85,6 @@ impl<'a> Builder<'a> {
         unsigned: &[(Oid, Vec<u8>)],
         more_certificates: &[Certificate],
     ) -> Vec<u8> {
-        let content = self.content.as_deref().map(|content| explicit(0, content)).unwrap_or_default();
-        let encapsulated = sequence(&[&der::oid(self.content_type), &content]);
         let mut certificates: Vec<Vec<u8>> = Vec::new();
         for certificate in self.certificates.iter().copied().chain(more_certificates) {
             if !certificates.iter().any(|known| known == certificate.as_der()) {
@@ -107,16 +105,19 @@ impl<'a> Builder<'a> {
             &octets(signature),
             &unsigned,
         ]);
-        let data = sequence(&[
-            // Authenticode asks for version 1 (Windows Authenticode Portable Executable Signature Format,
-            // "SignedData"), whatever RFC 5652 §5.1 would make of the content's type.
-            &small(1),
-            &set_of(&[self.digest.algorithm()]),
-            &encapsulated,
-            &constructed(tag::constructed(0), &certificates.iter().map(Vec::as_slice).collect::<Vec<_>>()),
-            &set_of(&[signer]),
-        ]);
-        sequence(&[&der::oid(oid::SIGNED_DATA), &explicit(0, &data)])
+        let kind = der::oid(self.content_type);
+        let content =
+            self.content.map(|content| Part::Value(tag::constructed(0), vec![Part::Bytes(content)]));
+        let encapsulated = std::iter::once(Part::Bytes(&kind)).chain(content).collect();
+        // Authenticode asks for version 1 (Windows Authenticode Portable Executable Signature Format, "SignedData"),
+        // whatever RFC 5652 §5.1 would make of the content's type.
+        let before = [small(1), set_of(&[self.digest.algorithm()])].concat();
+        let certificates =
+            constructed(tag::constructed(0), &certificates.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let behind = [certificates, set_of(&[signer])].concat();
+        let data = vec![Part::Bytes(&before), Part::Value(tag::SEQUENCE, encapsulated), Part::Bytes(&behind)];
+        let data = Part::Value(tag::constructed(0), vec![Part::Value(tag::SEQUENCE, data)]);
+        Part::Value(tag::SEQUENCE, vec![Part::Bytes(&der::oid(oid::SIGNED_DATA)), data]).to_vec()
     }
 }
 

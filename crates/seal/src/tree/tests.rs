@@ -73,3 +73,31 @@ fn case_collisions_are_listed() {
         Tree::new(vec![file("README"), file("Readme"), file("other"), file("ÄB"), file("äb")]).unwrap();
     assert_eq!(tree.case_collisions(), [vec!["README", "Readme"], vec!["ÄB", "äb"]]);
 }
+
+/// RFC 6962 §2.1 as it stands there, one hash after another.
+fn by_the_book(leaves: &[Vec<u8>]) -> DualDigest {
+    match leaves {
+        [] => gm::Dual::digest(b""),
+        [leaf] => gm::Dual::digest(&[&[LEAF][..], leaf].concat()),
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            let (left, right) = (by_the_book(left), by_the_book(right));
+            let sha256 = gm::Dual::digest(&[&[NODE][..], &left.sha256, &right.sha256].concat()).sha256;
+            let sm3 = gm::Dual::digest(&[&[NODE][..], &left.sm3, &right.sm3].concat()).sm3;
+            DualDigest { sha256, sm3 }
+        }
+    }
+}
+
+#[test]
+fn roots_are_those_of_the_standard_around_every_batch() {
+    let entries: Vec<Entry> =
+        (0..2 * BATCH + 70).map(|n| file(&format!("{n}/x{}", "x".repeat(n % 90)))).collect();
+    let around = |n: usize| n.saturating_sub(3)..=n + 3;
+    let counts =
+        (0..70).chain(around(BATCH / 2)).chain(around(BATCH)).chain(around(2 * BATCH)).chain([BATCH + 67]);
+    for count in counts {
+        let leaves: Vec<_> = entries[..count].iter().map(leaf_input).collect();
+        assert_eq!(roots(&entries[..count]), by_the_book(&leaves), "{count} entries");
+    }
+}

@@ -203,9 +203,9 @@ fn one(
             chain: &credential.chain,
         })
         .map_err(failed)?;
-    let mut pkcs7 = signature.to_pkcs7().to_vec();
+    let (mut pkcs7, value) = signature.into_parts();
     let mut dated_by = None;
-    if let Some((stamp, authority)) = args.authorities.ask(&signature.value, prepared.digest().0)? {
+    if let Some((stamp, authority)) = args.authorities.ask(&value, prepared.digest().0)? {
         pkcs7 = timestamp::attach(&pkcs7, &stamp).map_err(failed)?;
         dated_by = Some(authority);
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use authenticode::portal::{Message, Sealed, StatusUpdate};
 use aws_lc_rs::hmac;
 use clap::Args;
 use event::{Fact, Severity};
@@ -19,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -47,8 +48,6 @@ const SKEW: i64 = 300;
 const REMEMBERED: usize = 4096;
 /// A key shorter than this could be guessed.
 const MIN_SECRET: usize = 16;
-/// The message that is acted on.
-const STATUS_UPDATED: &str = "certStatusUpdated";
 
 #[derive(Args)]
 pub(super) struct ListenArgs {
@@ -61,22 +60,6 @@ pub(super) struct ListenArgs {
     /// End after so many messages
     #[arg(long, value_name = "N")]
     messages: Option<u64>,
-}
-
-/// What the portal sends. The names are part of the format.
-#[derive(Deserialize)]
-struct Message {
-    id: String,
-    #[serde(rename = "eventName")]
-    event: String,
-    #[serde(default)]
-    certificate: Option<CertificateStatus>,
-}
-
-#[derive(Deserialize)]
-struct CertificateStatus {
-    thumbprint: String,
-    status: String,
 }
 
 /// What was taken. The names are part of the interface.
@@ -232,12 +215,9 @@ async fn receive(
 
 /// `t=SECONDS,v1=HEX`, compared in constant time.
 fn is_signed(header: &str, body: &[u8], key: &hmac::Key, now: i64) -> bool {
-    let Some((time, code)) = header.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")) else {
-        return false;
-    };
-    let (Ok(seconds), Ok(code)) = (time.parse::<i64>(), hex::decode(code)) else { return false };
-    let signed = [time.as_bytes(), b".", body].concat();
-    seconds.abs_diff(now) <= SKEW.unsigned_abs() && hmac::verify(key, &signed, &code).is_ok()
+    let Some(sealed) = Sealed::read(header) else { return false };
+    let signed = [sealed.time.as_bytes(), b".", body].concat();
+    sealed.seconds.abs_diff(now) <= SKEW.unsigned_abs() && hmac::verify(key, &signed, &sealed.code).is_ok()
 }
 
 /// Acts on a message. An error is one of this side's; what the message has wrong is an answer.
@@ -246,34 +226,17 @@ fn take(
     seen: &mut VecDeque<String>,
     context: &Context,
 ) -> Result<(StatusCode, &'static str), Failure> {
-    let Ok(message) = serde_json::from_slice::<Message>(body) else {
-        return Ok((StatusCode::BAD_REQUEST, "it is no message: `id` and `eventName` are texts"));
+    let message = match Message::read(body) {
+        Ok(message) => message,
+        Err(fault) => return Ok((StatusCode::BAD_REQUEST, fault.said())),
     };
-    let plain = |text: &str, most: usize| {
-        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-    };
-    if !plain(&message.id, 128) {
-        return Ok((StatusCode::BAD_REQUEST, "its `id` is not up to 128 printable characters"));
-    }
     if seen.contains(&message.id) {
         return Ok((StatusCode::ALREADY_REPORTED, "it was taken before"));
     }
-    if message.event != STATUS_UPDATED {
+    let Some(StatusUpdate { certificate_sha1, status }) = message.update else {
         return Ok((StatusCode::ACCEPTED, "nothing is done about messages of this kind"));
-    }
-    let certificate = message.certificate.filter(|certificate| {
-        let digits = certificate.thumbprint.replace([':', ' '], "");
-        digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) && plain(&certificate.status, 64)
-    });
-    let Some(certificate) = certificate else {
-        return Ok((StatusCode::BAD_REQUEST, "it names no certificate with a SHA-1 thumbprint and a status"));
     };
-    let taken = Taken {
-        act: "PE.CERT.STATUS",
-        id: message.id.clone(),
-        certificate_sha1: certificate.thumbprint.replace([':', ' '], "").to_uppercase(),
-        status: certificate.status,
-    };
+    let taken = Taken { act: "PE.CERT.STATUS", id: message.id.clone(), certificate_sha1, status };
     context.conclude(&taken, |t| {
         format!("certificate {} is {} (message {})\n", t.certificate_sha1, t.status, t.id)
     })?;

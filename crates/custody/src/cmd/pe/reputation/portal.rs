@@ -7,8 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use authenticode::portal::Standing;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use zeroize::Zeroizing;
@@ -23,27 +22,6 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// Where systems keep the certificates of public authorities.
 const WEB_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
-/// How a submission stands. The names are part of the interface.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-pub(super) struct Standing {
-    /// The step that it is in, as `scanning` or `finalizePostScan`.
-    pub(super) step: String,
-    /// The state of that step: `notStarted`, `started`, `completed`, `failed`.
-    pub(super) state: String,
-    /// Whether it was handed in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) commit: Option<String>,
-}
-
-impl Standing {
-    pub(super) fn is_failed(&self) -> bool {
-        [Some(&self.state), self.commit.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|word| ["failed", "commitFailed"].iter().any(|bad| word.eq_ignore_ascii_case(bad)))
-    }
-}
 
 /// Whom to ask.
 pub(super) struct Portal {
@@ -117,24 +95,10 @@ impl Portal {
             429 => return Err(failed(anyhow::anyhow!("it answers 429")).hint("ask less often")),
             status => return Err(failed(anyhow::anyhow!("it answers {status}"))),
         }
-        let document: Value = serde_json::from_slice(&body).map_err(|e| failed(e.into()))?;
-        read(&document)
+        Standing::read(&body)
+            .map_err(|e| failed(e.into()))?
             .ok_or_else(|| failed(anyhow::anyhow!("its answer says nothing of a submission's workflow")))
     }
-}
-
-/// The three fields that are read; everything else is the portal's affair.
-fn read(document: &Value) -> Option<Standing> {
-    let word = |pointer: &str| {
-        let text = document.pointer(pointer)?.as_str()?;
-        (text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
-            .then(|| text.to_owned())
-    };
-    Some(Standing {
-        step: word("/workflowStatus/currentStep")?,
-        state: word("/workflowStatus/state")?,
-        commit: word("/commitStatus"),
-    })
 }
 
 /// A token is the first line of its file.
@@ -150,22 +114,6 @@ fn bearer(file: &Path) -> Result<Zeroizing<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_words_are_read_from_an_answer() {
-        let standing = |text: &str| read(&serde_json::from_str(text).unwrap());
-        let good = r#"{"commitStatus":"CommitComplete","workflowStatus":{"currentStep":"scanning","state":"started"}}"#;
-        let read = standing(good).unwrap();
-        assert_eq!(
-            (read.step.as_str(), read.state.as_str(), read.is_failed()),
-            ("scanning", "started", false)
-        );
-        assert!(standing(&good.replace("started", "failed")).unwrap().is_failed());
-        for wrong in ["{}", "[]", &good.replace("scanning", "a\\u001b[2J"), &good.replace("\"started\"", "7")]
-        {
-            assert_eq!(standing(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_token_goes_over_tls_only() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use authenticode::portal::Standing;
 use clap::Args;
 use event::{Fact, Severity};
 use pkix::{Certificate, Digest, Time};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{self, SubjectArgs};
 use super::manifest;
 use super::package::{self, LinkArgs};
-use super::portal::{Portal, Standing};
+use super::portal::Portal;
 use super::state::{Submission, write_json};
 use crate::cmd::Context;
 use crate::cmd::pe::credential::{read_certificates, read_up_to};

@@ -1,0 +1,157 @@
+//! `custody probe`: a live view of an unmodified Go process.
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod func;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod until;
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use event::Fact;
+use probe::{Error, Target};
+use serde::Serialize;
+
+use super::Context;
+use crate::failure::{Failure, Outcome};
+use crate::recorder::Recorded;
+
+const FUNC: &str = "\
+NAME is what tracebacks print: `main.pay`, `net/http.(*Server).Serve`; `*` stands for anything. Calls that the
+compiler inlined are not seen. Most functions are probed at an instruction that the kernel emulates, at about a
+microsecond a call; a remark says which are not.
+
+Examples:
+  $ custody probe func --binary bin/payments 'main.*' --duration 2
+  $ custody probe func --binary bin/payments main.main --calls-only --duration 2 --json
+
+Exit codes: 0 it was watched, 2 no such process, file or function, 3 probes cannot be had here";
+
+/// Arguments of `custody probe`.
+#[derive(Args)]
+pub(crate) struct ProbeArgs {
+    #[command(subcommand)]
+    command: ProbeCommand,
+}
+
+#[derive(Subcommand)]
+enum ProbeCommand {
+    /// Count calls of functions, and how long they take
+    #[command(after_help = FUNC)]
+    Func(FuncArgs),
+}
+
+/// What is probed, and for how long.
+#[derive(Args)]
+struct TargetArgs {
+    /// A running process
+    #[arg(long, value_name = "PID", required_unless_present = "binary", conflicts_with = "binary")]
+    pid: Option<NonZeroU32>,
+    /// An executable: every process that runs it now or later
+    #[arg(long, value_name = "BIN")]
+    binary: Option<PathBuf>,
+    /// End after so many seconds; otherwise at Ctrl-C, or when the process ends
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_153_600_000))]
+    duration: Option<u64>,
+}
+
+/// Arguments of `custody probe func`.
+#[derive(Args)]
+struct FuncArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Functions to watch
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Count calls only: the ends of calls cost a single step where a function has no cheaper instruction
+    #[arg(long)]
+    calls_only: bool,
+}
+
+pub(crate) fn run(args: ProbeArgs, context: &Context) -> Outcome {
+    match args.command {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ProbeCommand::Func(args) => func::run(&args, context),
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        ProbeCommand::Func(_) => Err(failure(Error::Platform)),
+    }
+}
+
+impl TargetArgs {
+    fn open(&self) -> Result<Target, Failure> {
+        let target = match (self.pid, &self.binary) {
+            (Some(pid), _) => Target::process(pid),
+            (None, Some(path)) => Target::executable(path),
+            (None, None) => return Err(Failure::input(anyhow::anyhow!("neither --pid nor --binary"))),
+        };
+        target.map_err(failure)
+    }
+
+    fn name(&self) -> String {
+        match (self.pid, &self.binary) {
+            (Some(pid), _) => pid.to_string(),
+            (None, path) => path.as_deref().unwrap_or("".as_ref()).display().to_string(),
+        }
+    }
+}
+
+/// A probe that was attached or has ended, for the ledger.
+#[derive(Serialize)]
+struct Act {
+    action: &'static str,
+    probe: &'static str,
+    target: String,
+    what: String,
+    seen: u64,
+    lost: u64,
+}
+
+impl Recorded for Act {
+    fn fact(&self) -> Option<Fact> {
+        let fact = Fact::new(self.action)
+            .subject("svc", "custody")
+            .object("probe", self.probe)
+            .object("target", self.target.clone())
+            .context("what", self.what.clone());
+        Some(match self.action {
+            "PROBE.ENDED" => {
+                fact.context("seen", self.seen.to_string()).context("lost", self.lost.to_string())
+            }
+            _ => fact,
+        })
+    }
+}
+
+/// Sorts an error by who must act, and says how.
+fn failure(error: Error) -> Failure {
+    let hint = match &error {
+        Error::Privilege { .. } => {
+            "run it as root, or give the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
+        }
+        Error::Kernel { .. } => {
+            "probes need Linux 5.15 or later with CONFIG_BPF_SYSCALL and CONFIG_UPROBE_EVENTS"
+        }
+        Error::Platform => "run it on linux/amd64",
+        Error::NotBuilt => "install clang (Debian: apt-get install clang) and build custody again",
+        Error::Target { .. } => "name a process that runs, or an executable file",
+        Error::NotGo { .. } => "`custody inspect BIN` says what the file is",
+        Error::NoFunction { .. } => {
+            "`custody inspect BIN --functions` lists them; inlined ones have no code of their own"
+        }
+        Error::TooMany { .. } => "name fewer",
+        Error::Missing { .. } => "the executable may be damaged or obfuscated; try `--calls-only`",
+        Error::Program { .. } => "`custody doctor` says what this kernel can do",
+        Error::Attach { .. } => {
+            "is the executable on a file system that the kernel can probe? is the process still there?"
+        }
+        _ => "`custody doctor` says what this machine can do",
+    };
+    let input = matches!(
+        error,
+        Error::Target { .. } | Error::NotGo { .. } | Error::NoFunction { .. } | Error::TooMany { .. }
+    );
+    let denied = matches!(&error, Error::Target { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
+    let hint = if denied { "run it as root, or with CAP_SYS_PTRACE" } else { hint };
+    if input && !denied { Failure::input(error).hint(hint) } else { Failure::environment(error).hint(hint) }
+}
