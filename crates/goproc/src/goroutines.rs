@@ -122,7 +122,8 @@ impl GoRuntime {
     /// # Errors
     /// [`Error::Missing`] when a variable is not among them. A field that is missing is missed when it is asked for.
     pub fn from_facts(facts: &BTreeMap<String, u64>) -> Result<Self> {
-        let fields = facts.iter().filter_map(|(name, at)| name.split_once(':').map(|(of, field)| (of, field, *at)));
+        let fields =
+            facts.iter().filter_map(|(name, at)| name.split_once(':').map(|(of, field)| (of, field, *at)));
         let layouts = Layouts::of(fields);
         let mut symbols = BTreeMap::new();
         for name in SYMBOLS {

@@ -119,7 +119,8 @@ impl Process {
         let words = fs::read(format!("/proc/{}/auxv", self.pid))
             .map_err(|e| refused("read the auxiliary vector", self.pid, e))?;
         let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
-        let entry = words.chunks_exact(16).find(|pair| word(&pair[..8]) == AT_ENTRY).map(|pair| word(&pair[8..]));
+        let entry =
+            words.chunks_exact(16).find(|pair| word(&pair[..8]) == AT_ENTRY).map(|pair| word(&pair[8..]));
         let bias = entry.map(|entry| entry.wrapping_sub(executable.entry()));
         bias.filter(|bias| bias.is_multiple_of(4096))
             .ok_or_else(|| Error::damaged("the entry point is not that of the executable"))

@@ -6,8 +6,9 @@
 //! docs/design/0026 and 0027, the forms in docs/formats/patch.md.
 //!
 //! What it does not do: check who signed a patch (the caller does, before [`apply`]), choose processes, wait for
-//! goroutines to leave old code, or unmap anything. Patches are built for linux/amd64, programs at fixed addresses, with
-//! symbols and debugging data; they are applied on linux/amd64.
+//! goroutines to leave old code, or unmap anything. Patches are built for linux/amd64 programs, at fixed addresses or not,
+//! with C code or not; what runs may be stripped if a twin with symbols and debugging data is given ([`Sources`]). They
+//! are applied on linux/amd64, one upon another, and taken back in order.
 #![forbid(unsafe_code)]
 
 mod build;

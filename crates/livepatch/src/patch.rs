@@ -70,6 +70,8 @@ pub struct Head {
     pub tables: Vec<Table>,
     /// Methods of old types that only the new build kept.
     pub methods: Vec<MethodRecord>,
+    /// Where the new image begins.
+    pub image: u64,
     /// Where the new `moduledata` lies.
     pub module: u64,
     /// Where the record of the patch lies.
@@ -254,7 +256,8 @@ impl Patch {
             return Err(Error::not_patch("it does not hold the bytes that it places"));
         }
         head.check()?;
-        let list = bytes.split_off(usize::try_from(placed.unwrap_or(total)).unwrap_or(usize::MAX).min(bytes.len()));
+        let list =
+            bytes.split_off(usize::try_from(placed.unwrap_or(total)).unwrap_or(usize::MAX).min(bytes.len()));
         let lowest = head.lowest();
         let offsets = list.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
         let addresses: Vec<u64> = offsets.map(|offset| lowest.saturating_add(u64::from(offset))).collect();
@@ -279,7 +282,8 @@ impl Patch {
         for piece in &self.head.pieces {
             let length = usize::try_from(piece.length).unwrap_or(usize::MAX);
             // Pieces and addresses both ascend.
-            while let Some(address) = addresses.next_if(|a| **a < piece.address.saturating_add(piece.length)) {
+            while let Some(address) = addresses.next_if(|a| **a < piece.address.saturating_add(piece.length))
+            {
                 let from = at + usize::try_from(address.wrapping_sub(piece.address)).unwrap_or(usize::MAX);
                 if let Some(word) = patch.bytes.get_mut(from..from.saturating_add(8))
                     && let Ok(value) = <[u8; 8]>::try_from(&*word)
@@ -311,8 +315,7 @@ impl Head {
         self.regions.iter().map(|r| r.address.saturating_add(r.size)).max().unwrap_or(0)
     }
 
-    /// The first address that is mapped.
-    pub(crate) fn lowest(&self) -> u64 {
+    fn lowest(&self) -> u64 {
         self.regions.iter().map(|r| r.address).min().unwrap_or(0)
     }
 
@@ -324,7 +327,8 @@ impl Head {
     }
 
     fn slide(&mut self, bias: u64) {
-        let places = [&mut self.text.address, &mut self.module, &mut self.control].into_iter();
+        let places =
+            [&mut self.text.address, &mut self.image, &mut self.module, &mut self.control].into_iter();
         let places = places.chain(self.functions.iter_mut().flat_map(|f| [&mut f.old.0, &mut f.new.0]));
         let places = places.chain(self.switches.iter_mut().map(|s| &mut s.entry));
         let places = places.chain(self.regions.iter_mut().map(|r| &mut r.address));

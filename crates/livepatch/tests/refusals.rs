@@ -118,7 +118,11 @@ fn program(go: &Path, files: &[(&str, &str)], arguments: &[&str], environment: &
     let output = folder.path().join("out");
     let mut build = Command::new(go);
     build.arg("build").args(arguments).arg("-o").arg(&output).arg(".").current_dir(folder.path());
-    build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").env("GOPROXY", "off").env("CGO_ENABLED", "0");
+    build
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off")
+        .env("CGO_ENABLED", "0");
     build.envs(environment.iter().copied());
     assert!(build.status().expect("go runs").success(), "it is built");
     std::fs::read(output).expect("built")
@@ -161,7 +165,8 @@ fn a_changed_runtime_is_refused() {
 #[test]
 fn other_versions_of_modules_are_refused_unless_they_are_allowed() {
     let Some(go) = support::toolchains().into_iter().next() else { return };
-    let main = ("main.go", "package main\n\nimport \"dep.example/dep\"\n\nfunc main() { println(dep.Word()) }\n");
+    let main =
+        ("main.go", "package main\n\nimport \"dep.example/dep\"\n\nfunc main() { println(dep.Word()) }\n");
     let dependency = ("dep/go.mod", "module dep.example/dep\n\ngo 1.21\n");
     let build = |version: &str, word: &str, flags: &[&str]| {
         let module = format!(
@@ -199,10 +204,12 @@ fn a_twin_that_is_none_is_refused() {
     let module = ("go.mod", "module example\n\ngo 1.21\n");
     let stripped = program(&go, &[module, ("main.go", PROGRAM)], &["-trimpath", "-ldflags=-s -w"], &[]);
     let twin = program(&go, &[module, ("main.go", PROGRAM)], &["-trimpath"], &[]);
-    let stranger = program(&go, &[module, ("main.go", &other.replace("\"x\"}", "\"yy\"}"))], &["-trimpath"], &[]);
+    let stranger =
+        program(&go, &[module, ("main.go", &other.replace("\"x\"}", "\"yy\"}"))], &["-trimpath"], &[]);
     let changed = PROGRAM.replace("a.name + strconv", "a.name + \": \" + strconv");
     let new = program(&go, &[module, ("main.go", &changed)], &["-trimpath", BESIDE], &[]);
-    let with = |symbols| livepatch::Sources { symbols: Some(symbols), ..livepatch::Sources::of(&stripped, &new) };
+    let with =
+        |symbols| livepatch::Sources { symbols: Some(symbols), ..livepatch::Sources::of(&stripped, &new) };
     assert!(livepatch::build_from(&with(&twin)).is_ok());
     let refused = livepatch::build_from(&with(&stranger));
     assert!(matches!(refused, Err(Error::NotTwin { .. })), "{:?}", refused.map(|p| p.head.functions));

@@ -189,7 +189,8 @@ impl Builds {
 
     fn second(&self, first: &Patch) -> Patch {
         let below = [(first, self.two.as_slice())];
-        livepatch::build_from(&Sources { below: &below, ..Sources::of(&self.one, &self.three) }).expect("a patch")
+        livepatch::build_from(&Sources { below: &below, ..Sources::of(&self.one, &self.three) })
+            .expect("a patch")
     }
 }
 

@@ -250,7 +250,8 @@ impl<'a> Pair<'_, 'a> {
                 place.is_some() && place == self.new.types.locate(self.new, new)
             }
             (Place::InterfaceTable(a, at), Place::InterfaceTable(b, bt)) => {
-                let pair = |of: &Program<'_>, table| of.interface_tables().get(&table).map(|t| t.pair.clone());
+                let pair =
+                    |of: &Program<'_>, table| of.interface_tables().get(&table).map(|t| t.pair.clone());
                 pair(self.old, a) == pair(self.new, b) && at == bt
             }
             (Place::Constant, Place::Constant) | (Place::Unnamed, Place::Unnamed) => {
@@ -324,9 +325,11 @@ impl<'a> Pair<'_, 'a> {
         }
         let chunks = old.0[head..].chunks(8).zip(new.0[head..].chunks(8));
         let places = (head as u64..).step_by(8);
-        chunks.zip(places).all(|((a, b), at)| match (self.old.pointer(old.1 + at), self.new.pointer(new.1 + at)) {
-            (Some(a), Some(b)) => self.same(a, b),
-            _ => a == b,
+        chunks.zip(places).all(|((a, b), at)| {
+            match (self.old.pointer(old.1 + at), self.new.pointer(new.1 + at)) {
+                (Some(a), Some(b)) => self.same(a, b),
+                _ => a == b,
+            }
         })
     }
 

@@ -56,7 +56,8 @@ impl<'a> File<'a> {
         for (place, target) in relative.places {
             let holds = |s: &&Segment<'_>| (s.address..s.address + s.bytes.len() as u64).contains(&place);
             let segment = segments.iter().find(holds).ok_or_else(contradicts)?;
-            let at = usize::try_from(segment.offset + (place - segment.address)).map_err(|_| contradicts())?;
+            let at =
+                usize::try_from(segment.offset + (place - segment.address)).map_err(|_| contradicts())?;
             let word = moved.get_mut(at..at + 8).ok_or_else(contradicts)?;
             word.copy_from_slice(&target.wrapping_add(bias).to_le_bytes());
             addresses.push(place.wrapping_add(bias));

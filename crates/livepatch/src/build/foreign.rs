@@ -78,7 +78,9 @@ impl<'a> Foreign<'a> {
     pub(crate) fn check(old: (&Self, Range), new: (&Self, Range)) -> Result<()> {
         let ((old, old_image), (new, new_image)) = (old, new);
         for code in &new.functions {
-            let Some(before) = old.by_name.get(&code.key()).and_then(|at| old.functions.get(*at)) else { continue };
+            let Some(before) = old.by_name.get(&code.key()).and_then(|at| old.functions.get(*at)) else {
+                continue;
+            };
             if masked(before, old_image) != masked(code, new_image) {
                 return Err(Error::refused(
                     format!("C function `{}`", code.name),

@@ -43,7 +43,14 @@ impl Image {
         let maker = Maker { lead, old, new };
         let control = new.image().1.next_multiple_of(GAP) + GAP;
         let tables = Tables::of(chain.first().copied().unwrap_or(old), new, control + control::CELLS);
-        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), tables, methods: Vec::new(), masks: Vec::new(), control };
+        let mut image = Self {
+            regions: Vec::new(),
+            pieces: BTreeMap::new(),
+            tables,
+            methods: Vec::new(),
+            masks: Vec::new(),
+            control,
+        };
         for segment in &new.segments {
             let access = match (segment.executable, segment.writable) {
                 (true, _) => Access::Execute,
@@ -142,7 +149,8 @@ impl Image {
         });
         let record = self.masks.iter().copied();
         let record = record.chain(self.tables.cells().map(|(cell, _)| cell));
-        let record = record.chain([control::SWITCHES, control::MODULE, control::FACTS].map(|at| self.control + at));
+        let record =
+            record.chain([control::SWITCHES, control::MODULE, control::FACTS].map(|at| self.control + at));
         let record = record.chain((0..switches).map(|at| self.control + list + at * 24));
         let mut found: Vec<u64> = placed.chain(record).collect();
         found.sort_unstable();

@@ -43,7 +43,8 @@ impl<'p> Lead<'p> {
         below: Option<Rc<Self>>,
     ) -> Self {
         let placed: HashSet<u64> = patch.head.pieces.iter().map(|piece| piece.address).collect();
-        let injected = (0..new.functions.len()).filter(|at| placed.contains(&new.functions[*at].entry)).collect();
+        let injected =
+            (0..new.functions.len()).filter(|at| placed.contains(&new.functions[*at].entry)).collect();
         Self { old, new, fresh: patch.head.fresh.iter().cloned().collect(), injected, below }
     }
 

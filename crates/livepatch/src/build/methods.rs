@@ -14,8 +14,12 @@ use crate::error::{Error, Result};
 use crate::patch::MethodRecord;
 
 /// Functions that look a method up by a name or a number that is not known when the program is linked.
-const REFLECTION: [&str; 4] =
-    ["reflect.(*rtype).Method", "reflect.(*rtype).MethodByName", "reflect.Value.Method", "reflect.Value.MethodByName"];
+const REFLECTION: [&str; 4] = [
+    "reflect.(*rtype).Method",
+    "reflect.(*rtype).MethodByName",
+    "reflect.Value.Method",
+    "reflect.Value.MethodByName",
+];
 
 /// What looks methods up in one build.
 struct Seekers<'p> {
@@ -32,7 +36,8 @@ pub(crate) fn revived(lead: &Lead<'_>) -> Result<Vec<MethodRecord>> {
     let mut found = Vec::new();
     for (key, address) in new.types.iter() {
         // The descriptor in force is that of the first build that has the type.
-        let Some((at, home)) = chain.iter().enumerate().find_map(|(at, p)| p.types.find(key).map(|_| (at, *p)))
+        let Some((at, home)) =
+            chain.iter().enumerate().find_map(|(at, p)| p.types.find(key).map(|_| (at, *p)))
         else {
             continue;
         };
@@ -66,8 +71,10 @@ impl<'p> Seekers<'p> {
 
     /// Can this build look up the method of a type?
     fn has(&self, key: &TypeKey, name: &str) -> bool {
-        let records = self.program.types.find(key).map(|at| self.program.types.method_records(self.program, at));
-        let record = records.and_then(|all| all.iter().find(|(other, _, _)| *other == name).map(|(_, _, r)| *r));
+        let records =
+            self.program.types.find(key).map(|at| self.program.types.method_records(self.program, at));
+        let record =
+            records.and_then(|all| all.iter().find(|(other, _, _)| *other == name).map(|(_, _, r)| *r));
         record.is_some_and(|record| self.looks_up(name, record).is_some())
     }
 

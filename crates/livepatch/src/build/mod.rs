@@ -28,9 +28,9 @@ use describe::Descriptions;
 use file::File;
 use foreign::Foreign;
 use gm::Dual;
-use lead::Lead;
 use goproc::GoRuntime;
 use goproc::elf::Executable;
+use lead::Lead;
 use program::Program;
 
 use crate::error::{Error, Result};
@@ -79,7 +79,7 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     let carried: Vec<&Patch> = sources.below.iter().map(|(patch, _)| *patch).collect();
     let mut files = vec![File::of("old", old, None)?];
     for (patch, build) in sources.below {
-        files.push(File::of("patched", build, Some(patch.head.lowest()))?);
+        files.push(File::of("patched", build, Some(patch.head.image))?);
     }
     let programs: Vec<Program<'_>> = files.iter().map(Program::parse).collect::<Result<_>>()?;
     let (first, before) = match programs.as_slice() {
@@ -101,7 +101,8 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
         modules::check(old, sources.new)?;
     }
     let last = files.len() - 1;
-    let descriptions = (Descriptions::of("old", &files[last].bytes)?, Descriptions::of("new", &new_file.bytes)?);
+    let descriptions =
+        (Descriptions::of("old", &files[last].bytes)?, Descriptions::of("new", &new_file.bytes)?);
     describe::check(&descriptions.0, &descriptions.1)?;
     Foreign::check((&before.foreign, before.image()), (&after.foreign, after.image()))?;
     types::check_sizes(before, &after)?;
@@ -110,8 +111,10 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
     let lead = Lead::of(before, &after, &comparison, pile(&programs, &carried));
     let image = image::Image::of(&lead)?;
     let switches = switch::switches(&lead, &carried, &comparison, image.control)?;
-    let running = Executable::parse(sources.old).map_err(|source| Error::Unreadable { which: "old", source })?;
-    let build_id = running.build_id().ok_or_else(|| Error::Lacks { which: "old", what: "build id".to_owned() })?;
+    let running =
+        Executable::parse(sources.old).map_err(|source| Error::Unreadable { which: "old", source })?;
+    let build_id =
+        running.build_id().ok_or_else(|| Error::Lacks { which: "old", what: "build id".to_owned() })?;
     let (address, end) = first.text;
     let text = code_of(&running, address, end)?;
     let facts = Executable::parse(old).and_then(|e| GoRuntime::of(&e));
@@ -154,6 +157,7 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
         pieces: Vec::new(),
         tables: Vec::new(),
         methods: Vec::new(),
+        image: after.image().0 & !0xfff,
         module: after.module,
         control: image.control,
     };
@@ -199,7 +203,10 @@ fn check_pile(programs: &[Program<'_>], carried: &[&Patch]) -> Result<()> {
         let build = hex::encode(&program.build_id);
         if patch.head.new_build != build || patch.head.below != below || patch.head.module != program.module {
             return Err(Error::Contradicts {
-                what: format!("the patch to build {} was not made from what is given with it", patch.head.new_build),
+                what: format!(
+                    "the patch to build {} was not made from what is given with it",
+                    patch.head.new_build
+                ),
             });
         }
         below.push(build);

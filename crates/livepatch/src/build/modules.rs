@@ -24,7 +24,8 @@ fn modules(which: &'static str, bytes: &[u8]) -> Result<BTreeMap<String, String>
     let binary = Binary::parse(bytes).map_err(|source| Error::NotGo { which, source })?;
     let listed = binary.build_info().map_or_else(Vec::new, |go: &GoInfo| go.modules.clone());
     let told = listed.into_iter().map(|module| {
-        let replaced = module.replace.map_or_else(String::new, |by| format!(" => {} {}", by.path, by.version));
+        let replaced =
+            module.replace.map_or_else(String::new, |by| format!(" => {} {}", by.path, by.version));
         (module.path, format!("{}{replaced}", module.version))
     });
     Ok(told.collect())

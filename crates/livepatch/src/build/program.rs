@@ -209,7 +209,8 @@ impl<'a> Program<'a> {
     /// Read-only segments without the function table, which holds offsets only. What the system's linker puts into a segment
     /// of its own before the code (headers, dynamic symbols) is no part of what is placed.
     fn find_constants(&mut self, source: &Source<'a>) {
-        let table = [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| source.section_range(name));
+        let table =
+            [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| source.section_range(name));
         let table = table.unwrap_or((0, 0));
         self.segments.retain(|s| s.offset != 0 || s.executable);
         for segment in self.segments.iter().filter(|s| !s.executable) {
@@ -276,8 +277,9 @@ impl<'a> Program<'a> {
     fn find_starts(&mut self, source: &Source<'a>) {
         let named = self.functions.iter().flat_map(|f| f.references.iter().map(|r| r.target));
         let words = self.segments.iter().filter(|s| !s.executable);
-        let words =
-            words.flat_map(|s| self.pointers(s.address, s.address + s.bytes.len() as u64)).map(|(_, word)| word);
+        let words = words
+            .flat_map(|s| self.pointers(s.address, s.address + s.bytes.len() as u64))
+            .map(|(_, word)| word);
         let symbols: Vec<u64> = source.symbols().map(|s| s.address).collect();
         let ends = self.constants.iter().chain(&self.data).map(|(_, end)| *end);
         let mut starts: Vec<u64> = named

@@ -17,10 +17,8 @@ pub(crate) fn check(stripped: &[u8], twin: &[u8]) -> Result<()> {
         Executable::parse(twin).map_err(unreadable("twin"))?,
     );
     let differs = |what: String| Error::NotTwin { what };
-    let (a, b) = (
-        running.segments().map_err(unreadable("old"))?,
-        symbols.segments().map_err(unreadable("twin"))?,
-    );
+    let (a, b) =
+        (running.segments().map_err(unreadable("old"))?, symbols.segments().map_err(unreadable("twin"))?);
     let mut told: Vec<(u64, u64)> = SECTIONS.iter().filter_map(|name| symbols.section_range(name)).collect();
     told.extend(
         symbols.symbols().filter(|s| SYMBOLS.contains(&s.name)).map(|s| (s.address, s.address + s.size)),

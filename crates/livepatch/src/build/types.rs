@@ -139,7 +139,11 @@ impl Types {
 
     /// Every record of the method table: its name, where its type stands, and the offsets of the type, of the code for interfaces, and
     /// of the code for direct calls.
-    pub(crate) fn method_records<'a>(&self, program: &Program<'a>, address: u64) -> Vec<(&'a str, u64, [u32; 3])> {
+    pub(crate) fn method_records<'a>(
+        &self,
+        program: &Program<'a>,
+        address: u64,
+    ) -> Vec<(&'a str, u64, [u32; 3])> {
         let half = |at| Some(u32::from_le_bytes(program.bytes(at, 4)?.try_into().ok()?));
         let record = |method: u64| {
             let at = method + 4;
@@ -155,7 +159,8 @@ impl Types {
         for (_, address) in self.iter().filter(|(key, _)| key.kind == INTERFACE) {
             let start = program.word(address + 56).unwrap_or(0);
             for at in (0..self.methods_of_interface(program, address)).map(|at| start + at * 8) {
-                let (Some(name), Some(of)) = (half(at).and_then(|n| self.name(program, n)), half(at + 4)) else {
+                let (Some(name), Some(of)) = (half(at).and_then(|n| self.name(program, n)), half(at + 4))
+                else {
                     continue;
                 };
                 found.extend(self.key(program, self.region.0 + u64::from(of)).map(|key| (name, key)));

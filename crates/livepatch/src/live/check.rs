@@ -102,7 +102,8 @@ impl<'p> Target<'p> {
             found.extend(switches.into_iter().map(|s| (s.entry, bytes(s.before), bytes(s.after))));
             let bytes = |halves: [u32; 3]| halves.map(u32::to_le_bytes).concat();
             let methods = facts(self.process, status.record)?.methods;
-            let placed = methods.into_iter().map(|m| (m.at.wrapping_add(self.bias), bytes(m.before), bytes(m.after)));
+            let placed =
+                methods.into_iter().map(|m| (m.at.wrapping_add(self.bias), bytes(m.before), bytes(m.after)));
             found.extend(placed);
         }
         Ok(found)

@@ -98,7 +98,8 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
             [] => "no patch".to_owned(),
             builds => format!("patches to the builds {}", builds.join(", ")),
         };
-        let what = format!("carries {}, and this one is made upon {}", list(&active), list(&patch.head.below));
+        let what =
+            format!("carries {}, and this one is made upon {}", list(&active), list(&patch.head.below));
         return Err(Error::State { what });
     }
     target.check_modules(&carried)?;

@@ -27,15 +27,8 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Plain,
-        Self::Trimmed,
-        Self::Pie,
-        Self::Cgo,
-        Self::PieCgo,
-        Self::Stripped,
-        Self::PieStripped,
-    ];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Plain, Self::Trimmed, Self::Pie, Self::Cgo, Self::PieCgo, Self::Stripped, Self::PieStripped];
 
     fn is_pie(self) -> bool {
         matches!(self, Self::Pie | Self::PieCgo | Self::PieStripped)
@@ -112,7 +105,8 @@ impl Pair {
 /// The files of the kinds of change in one form.
 pub(crate) fn kinds(shape: Shape, form: &str) -> Files {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kinds");
-    let read = |path: PathBuf| std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let read =
+        |path: PathBuf| std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut files = vec![("main.go".to_owned(), read(folder.join("main.go")))];
     let mut list = "package main\n\nvar kinds = [...]kind{\n".to_owned();
     for name in names() {
@@ -141,7 +135,8 @@ pub(crate) fn names() -> Vec<String> {
 
 /// Builds a program, or finds it built.
 pub(crate) fn build(go: &Path, shape: Shape, form: &str, base: u64, files: &Files) -> PathBuf {
-    let version = Command::new(go).arg("version").env("GOTOOLCHAIN", "local").output().expect("go runs").stdout;
+    let version =
+        Command::new(go).arg("version").env("GOTOOLCHAIN", "local").output().expect("go runs").stdout;
     let flags = shape.flags(form, base);
     let mut made_of = format!("{shape:?} {flags:?} {}", String::from_utf8_lossy(&version));
     for (name, text) in files {
@@ -183,7 +178,8 @@ fn aside(to: &Path) -> PathBuf {
 }
 
 fn kept() -> PathBuf {
-    let rig = std::env::var_os("CUSTODY_RIG_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let rig = std::env::var_os("CUSTODY_RIG_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let folder = rig.join("livepatch-builds");
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
