@@ -10,6 +10,8 @@ mod foreign;
 mod gm;
 mod inspect;
 mod measure;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod patch;
 mod pe;
 #[cfg(target_os = "linux")]
 mod redact;
@@ -55,6 +57,8 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ("patch", patch::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

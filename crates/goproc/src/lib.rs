@@ -29,10 +29,11 @@ pub mod seam;
 mod sys;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tracer;
+mod unwind;
 
 pub use elf::Executable;
 pub use error::{Error, Result};
-pub use goroutines::{Frame, GoRuntime, Goroutine, Machine, Position};
+pub use goroutines::{GoRuntime, Goroutine, Machine, Position};
 pub use maps::Mapping;
 pub use memory::Memory;
 pub use modules::{Function, Module, Modules};
@@ -40,3 +41,4 @@ pub use modules::{Function, Module, Modules};
 pub use process::Process;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use tracer::Tracer;
+pub use unwind::{Frame, Unwinder};
