@@ -19,6 +19,12 @@ pub(crate) const MODULES_LIST: u64 = 0x68;
 pub(crate) const MODULES_ROOM: u64 = 256;
 /// Address and size of the code that the patch was made for, and behind them its SHA-256 before any patch.
 pub(crate) const TEXT: u64 = 0x900;
+/// SHA-256 of what was placed and may not be written.
+pub(crate) const PLACED: u64 = 0x930;
+/// How many regions there are besides the record, then address and size of each, the access in the low bits of the size.
+pub(crate) const REGIONS: u64 = 0x950;
+/// How many there is room for, up to the masks.
+pub(crate) const REGIONS_ROOM: usize = 100;
 /// The masks of the new data begin here, the list of switches follows.
 pub(crate) const MASKS: u64 = 0x1000;
 /// The size of a page.

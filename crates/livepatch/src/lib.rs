@@ -23,6 +23,6 @@ mod statement;
 pub use build::build;
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use live::{Options, Status, Stop, apply, rollback, status};
-pub use patch::{Access, FunctionChange, Head, Patch, Piece, Region, Source, Switch, Text};
+pub use live::{Options, Page, Snapshot, Status, Stop, Variable, apply, rollback, status};
+pub use patch::{Access, FunctionChange, Head, Patch, Piece, Region, Relied, Source, Switch, Text};
 pub use statement::{Build, MAX_STATEMENT, PAYLOAD_TYPE, Sealed, Statement};

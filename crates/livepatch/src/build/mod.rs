@@ -11,12 +11,12 @@ mod describe;
 mod image;
 mod mask;
 mod program;
+mod relies;
 mod source;
 mod switch;
 mod types;
 
 use describe::Descriptions;
-use gm::Dual;
 use program::Program;
 
 use crate::error::{Error, Result};
@@ -73,6 +73,7 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
         functions: functions.collect(),
         added: comparison.added.iter().map(|at| after.functions[*at].name.to_owned()).collect(),
         fresh,
+        relies: relies::variables(&before, &after, &comparison),
         switches: switches.words,
         regions: Vec::new(),
         pieces: Vec::new(),
@@ -83,7 +84,13 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<Patch> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Dual::digest(bytes).sha256)
+    hex::encode(sha256_bytes(bytes))
+}
+
+pub(crate) fn sha256_bytes(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [[0; 32]];
+    gm::sha256::digest_prefixed(&[], &[bytes], &mut digest);
+    digest[0]
 }
 
 /// Above the old image, for offsets from the new types to old ones are negative; within reach of a relative call.

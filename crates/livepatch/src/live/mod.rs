@@ -6,7 +6,9 @@
 //! after it, one that runs the new. The next `apply` finds the record and goes on from there.
 
 mod check;
+mod intact;
 mod place;
+mod snapshot;
 mod stop;
 mod walk;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use goproc::{Memory as _, Process};
 
+pub use snapshot::{Page, Snapshot, Variable};
 pub use stop::Stop;
 
 use check::Target;
@@ -94,9 +97,11 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     if !prepared {
         place::place(&target, patch, digest)?;
     }
+    let snapshot = Snapshot::take(process, &patch.head, &hex::encode(digest))?;
     let stop = stop::switch(&target, patch, options)?;
     let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
-    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
+    let snapshot = Some(snapshot);
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, snapshot, ..stop })
 }
 
 /// Leads every caller back to the old code. What was placed stays: goroutines may be in it.
@@ -108,7 +113,10 @@ pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
     let status = status(process)?.filter(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
-    let found = target.check_carried(status.record)?;
+    let found = target.check_carried(status.record).map_err(|error| match error {
+        Error::OtherBuild { what } => Error::RollbackRefused { what },
+        other => other,
+    })?;
     let stop = stop::take_back(&target, status.record, options)?;
     let after = check::digest(process, check::text_range(process, status.record)?)?;
     Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
