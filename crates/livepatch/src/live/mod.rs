@@ -97,7 +97,7 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     if !prepared {
         place::place(&target, patch, digest)?;
     }
-    let snapshot = Snapshot::take(process, &patch.head, &hex::encode(digest))?;
+    let snapshot = Snapshot::take(process, &patch.head, &hex::encode(digest), &found.code)?;
     let stop = stop::switch(&target, patch, options)?;
     let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
     let snapshot = Some(snapshot);

@@ -7,7 +7,6 @@
 use goproc::{Memory as _, Process};
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use crate::build::sha256;
 use crate::control::PAGE;
 use crate::error::Result;
@@ -56,15 +55,15 @@ pub struct Variable {
 }
 
 impl Snapshot {
-    /// Reads what `head` is about to overwrite. Costs a few reads; the process runs on.
+    /// Reads what `head` is about to overwrite, in a process whose code was found to have the SHA-256 `code`. Costs a few
+    /// reads; the process runs on.
     ///
     /// # Errors
     /// When memory that the patch names cannot be read.
-    pub fn take(process: &Process, head: &Head, digest: &str) -> Result<Self> {
-        let code = check::digest(process, (head.text.address, head.text.size))?;
+    pub fn take(process: &Process, head: &Head, digest: &str, code: &str) -> Result<Self> {
         Ok(Self {
             patch: digest.to_owned(),
-            code,
+            code: code.to_owned(),
             pages: pages(process, head)?,
             variables: variables(process, &head.relies)?,
             full: full(process)?,
