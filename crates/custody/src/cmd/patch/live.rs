@@ -12,11 +12,11 @@ use crate::failure::Outcome;
 pub(super) const APPLY_HELP: &str = "Everything is placed while the process runs; it is stopped once, for the switch. Killed at any moment, this command leaves a\n\
     process that runs on, patched or not; the same command then goes on from there.\n\
     Exit code 1: the patch may not be applied, is not for what runs, or no safe moment came; the process runs as before.\n\n\
-    Examples:\n  $ custody patch apply --name live-payments fix.cpatch --dry-run\n  \
-    $ custody patch apply --name live-payments fix.cpatch";
-pub(super) const STATUS_HELP: &str = "Examples:\n  $ custody patch status --name live-payments";
+    Examples:\n  $ custody patch apply --pid $(cat payments.pid) fix.cpatch --dry-run\n  \
+    $ custody patch apply --pid $(cat payments.pid) fix.cpatch";
+pub(super) const STATUS_HELP: &str = "Examples:\n  $ custody patch status --pid $(cat payments.pid)";
 pub(super) const ROLLBACK_HELP: &str = "What was placed stays mapped, because goroutines may be in it; nobody is led there any more.\n\n\
-    Examples:\n  $ custody patch rollback --name live-payments";
+    Examples:\n  $ custody patch rollback --pid $(cat payments.pid)";
 
 #[derive(Args)]
 pub(super) struct ApplyArgs {

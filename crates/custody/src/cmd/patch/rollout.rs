@@ -13,8 +13,8 @@ use super::signature::TrustArgs;
 use crate::failure::{Failure, Outcome};
 
 pub(super) const HELP: &str = "Exit code 1: a stage did not hold, and every process was led back; what failed is named.\n\n\
-    Examples:\n  $ custody patch rollout fix.cpatch --name live-payments --stages 50,100 --watch 1 --dry-run\n  \
-    $ custody patch rollout fix.cpatch --name live-payments --stages 50,100 --watch 1";
+    Examples:\n  $ custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1 --dry-run\n  \
+    $ custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1";
 
 #[derive(Args)]
 pub(super) struct RolloutArgs {
