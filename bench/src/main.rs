@@ -12,6 +12,8 @@ mod inspect;
 mod measure;
 mod pe;
 #[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -55,6 +57,8 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(target_os = "linux")]
+        ("probe", probe::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

@@ -1,7 +1,15 @@
 //! `custody probe`: a live view of an unmodified Go process.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod clock;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod func;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod http;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod live;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod routes;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod until;
 
@@ -24,9 +32,20 @@ microsecond a call; a remark says which are not.
 
 Examples:
   $ custody probe func --binary bin/payments 'main.*' --duration 2
+  $ custody probe func --binary bin/payments main.main --args --duration 2
   $ custody probe func --binary bin/payments main.main --calls-only --duration 2 --json
 
 Exit codes: 0 it was watched, 2 no such process, file or function, 3 probes cannot be had here";
+
+const HTTP: &str = "\
+Requests that net/http serves and sends, HTTP/1 and HTTP/2, with TLS or without, as they end. Queries are left out
+unless asked for: they may hold secrets.
+
+Examples:
+  $ custody probe http --binary bin/payments --duration 2
+  $ custody probe http --binary bin/payments --server --query --duration 2 --json
+
+Exit codes: 0 it was watched, 2 no such process or file, or it has no HTTP, 3 probes cannot be had here";
 
 /// Arguments of `custody probe`.
 #[derive(Args)]
@@ -37,6 +56,9 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Subcommand)]
 enum ProbeCommand {
+    /// Show requests that are served and sent
+    #[command(after_help = HTTP)]
+    Http(HttpArgs),
     /// Count calls of functions, and how long they take
     #[command(after_help = FUNC)]
     Func(FuncArgs),
@@ -56,6 +78,25 @@ struct TargetArgs {
     duration: Option<u64>,
 }
 
+/// Arguments of `custody probe http`.
+#[derive(Args)]
+struct HttpArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Only requests that are served
+    #[arg(long, conflicts_with = "client")]
+    server: bool,
+    /// Only requests that are sent
+    #[arg(long)]
+    client: bool,
+    /// Print lines on a terminal too, not the live view
+    #[arg(long)]
+    lines: bool,
+    /// Show queries too
+    #[arg(long)]
+    query: bool,
+}
+
 /// Arguments of `custody probe func`.
 #[derive(Args)]
 struct FuncArgs {
@@ -64,6 +105,12 @@ struct FuncArgs {
     /// Functions to watch
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    /// Show each call with its arguments; needs debug data
+    #[arg(long)]
+    args: bool,
+    /// With `--args`: take debug data from this unstripped build of the same program
+    #[arg(long, value_name = "BIN", requires = "args")]
+    debug_from: Option<PathBuf>,
     /// Count calls only: the ends of calls cost a single step where a function has no cheaper instruction
     #[arg(long)]
     calls_only: bool,
@@ -73,8 +120,10 @@ pub(crate) fn run(args: ProbeArgs, context: &Context) -> Outcome {
     match args.command {
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         ProbeCommand::Func(args) => func::run(&args, context),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ProbeCommand::Http(args) => http::run(&args, context),
         #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-        ProbeCommand::Func(_) => Err(failure(Error::Platform)),
+        ProbeCommand::Func(_) | ProbeCommand::Http(_) => Err(failure(Error::Platform)),
     }
 }
 
@@ -140,7 +189,10 @@ fn failure(error: Error) -> Failure {
             "`custody inspect BIN --functions` lists them; inlined ones have no code of their own"
         }
         Error::TooMany { .. } => "name fewer",
-        Error::Missing { .. } => "the executable may be damaged or obfuscated; try `--calls-only`",
+        Error::Missing { .. } => {
+            "is it stripped? `--debug-from` takes an unstripped build of the same source; without `--args` and with \
+             `--calls-only` less is needed"
+        }
         Error::Program { .. } => "`custody doctor` says what this kernel can do",
         Error::Attach { .. } => {
             "is the executable on a file system that the kernel can probe? is the process still there?"
