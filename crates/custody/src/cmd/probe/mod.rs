@@ -1,4 +1,8 @@
 //! `custody probe`: a live view of an unmodified Go process.
+#![cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64")),
+    allow(dead_code, reason = "elsewhere the command only says that it cannot")
+)]
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod clock;
@@ -172,9 +176,40 @@ impl Recorded for Act {
     }
 }
 
+/// Whether probes can be had here.
+pub(crate) fn available() -> Result<(), Error> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    {
+        if !probe::programs::BUILT {
+            return Err(Error::NotBuilt);
+        }
+        probe::privilege::check()
+    }
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    Err(Error::Platform)
+}
+
 /// Sorts an error by who must act, and says how.
 fn failure(error: Error) -> Failure {
-    let hint = match &error {
+    let hint = mend(&error);
+    let input = matches!(
+        error,
+        Error::Target { .. } | Error::NotGo { .. } | Error::NoFunction { .. } | Error::TooMany { .. }
+    );
+    if input && !denied(&error) {
+        Failure::input(error).hint(hint)
+    } else {
+        Failure::environment(error).hint(hint)
+    }
+}
+
+fn denied(error: &Error) -> bool {
+    matches!(error, Error::Target { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// What to do about it.
+pub(crate) fn mend(error: &Error) -> &'static str {
+    match error {
         Error::Privilege { .. } => {
             "run it as root, or give the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
         }
@@ -183,6 +218,7 @@ fn failure(error: Error) -> Failure {
         }
         Error::Platform => "run it on linux/amd64",
         Error::NotBuilt => "install clang (Debian: apt-get install clang) and build custody again",
+        Error::Target { .. } if denied(error) => "run it as root, or with CAP_SYS_PTRACE",
         Error::Target { .. } => "name a process that runs, or an executable file",
         Error::NotGo { .. } => "`custody inspect BIN` says what the file is",
         Error::NoFunction { .. } => {
@@ -193,17 +229,9 @@ fn failure(error: Error) -> Failure {
             "is it stripped? `--debug-from` takes an unstripped build of the same source; without `--args` and with \
              `--calls-only` less is needed"
         }
-        Error::Program { .. } => "`custody doctor` says what this kernel can do",
         Error::Attach { .. } => {
             "is the executable on a file system that the kernel can probe? is the process still there?"
         }
         _ => "`custody doctor` says what this machine can do",
-    };
-    let input = matches!(
-        error,
-        Error::Target { .. } | Error::NotGo { .. } | Error::NoFunction { .. } | Error::TooMany { .. }
-    );
-    let denied = matches!(&error, Error::Target { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
-    let hint = if denied { "run it as root, or with CAP_SYS_PTRACE" } else { hint };
-    if input && !denied { Failure::input(error).hint(hint) } else { Failure::environment(error).hint(hint) }
+    }
 }
