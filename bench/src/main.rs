@@ -10,6 +10,8 @@ mod foreign;
 mod gm;
 mod inspect;
 mod measure;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod patch;
 mod pe;
 #[cfg(target_os = "linux")]
 mod probe;
@@ -57,6 +59,8 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ("patch", patch::run),
         #[cfg(target_os = "linux")]
         ("probe", probe::run),
         #[cfg(target_os = "linux")]
