@@ -24,6 +24,7 @@ mod cpu;
 pub mod fuzzing;
 mod hmac;
 mod lanes;
+mod secrets;
 pub mod sha256;
 pub mod sm2;
 pub mod sm3;
