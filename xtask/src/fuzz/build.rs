@@ -118,8 +118,8 @@ fn needed(kind: Kind, compiler: &Compiler) -> Result<()> {
     }
     let runtimes = compiler.sysroot.join("lib/rustlib").join(&compiler.host).join("lib");
     let held = |folder: &Path| {
-        let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().ends_with("_rt.asan.a"))
+        let mut names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with("_rt.asan.a"))
     };
     if kind == Kind::Address && !held(&runtimes) {
         bail!(

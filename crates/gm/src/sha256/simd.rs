@@ -48,18 +48,15 @@ fn blocks(
         for (turn, k) in SHA256_K.as_chunks::<16>().0.iter().enumerate() {
             let k = constants(k);
             // Round by round in turn, so that neither waits for itself.
-            for step in 0..4 {
-                rounds(&mut p, _mm_add_epi32(a[step], k[step]));
-                rounds(&mut q, _mm_add_epi32(b[step], k[step]));
+            for ((k, a), b) in k.into_iter().zip(a).zip(b) {
+                rounds(&mut p, _mm_add_epi32(a, k));
+                rounds(&mut q, _mm_add_epi32(b, k));
             }
             if turn < 3 {
                 (a, b) = (further(a), further(b));
             }
         }
-        for half in 0..2 {
-            p[half] = _mm_add_epi32(p[half], before.0[half]);
-            q[half] = _mm_add_epi32(q[half], before.1[half]);
-        }
+        (p, q) = (sum(p, before.0), sum(q, before.1));
     }
     (*first, *second) = (store(p), store(q));
 }
@@ -70,6 +67,12 @@ fn blocks(
 fn rounds(state: &mut State, sums: __m128i) {
     state[1] = _mm_sha256rnds2_epu32(state[1], state[0], sums);
     state[0] = _mm_sha256rnds2_epu32(state[0], state[1], _mm_shuffle_epi32::<0x0e>(sums));
+}
+
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn sum(a: State, b: State) -> State {
+    [_mm_add_epi32(a[0], b[0]), _mm_add_epi32(a[1], b[1])]
 }
 
 /// The next sixteen words of the schedule (§6.2.2 step 1).
