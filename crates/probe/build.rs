@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: &[&str] = &["func"];
+const PROGRAMS: &[&str] = &["func", "memory"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(has_programs)");

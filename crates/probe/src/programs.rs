@@ -22,3 +22,8 @@ pub const BUILT: bool = cfg!(has_programs);
 pub(crate) fn func() -> Result<&'static [u8]> {
     object!("func")
 }
+
+/// `bpf/memory.bpf.c`.
+pub(crate) fn memory() -> Result<&'static [u8]> {
+    object!("memory")
+}
