@@ -10,6 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod record;
 pub mod runtime;
 pub mod sites;
 pub mod target;
@@ -20,6 +23,8 @@ pub mod engine;
 pub mod func;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod goroutines;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod http;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod memory;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
