@@ -134,6 +134,38 @@ PY
     done
 fi
 
+# The oldest release at hand is Debian's own, unpacked and not installed.
+if [ "$purpose" = peers ] && [ ! -x "$rig/go-releases/1.19.8/bin/go" ]; then
+    say "fetching Go 1.19"
+    part=$(mktemp -d "$rig/.part-XXXXXX")
+    { (cd "$part" && apt-get download -qq -o APT::Sandbox::User=root golang-1.19-go golang-1.19-src) &&
+        for package in "$part"/*.deb; do dpkg -x "$package" "$part/root"; done &&
+        rm -rf "$rig/go-1.19" && mv "$part/root" "$rig/go-1.19" && rm -rf "$rig/go-releases/1.19.8" &&
+        ln -s ../go-1.19/usr/lib/go-1.19 "$rig/go-releases/1.19.8"; } ||
+        say "it cannot be fetched; nothing is built with it"
+    rm -rf "$part"
+fi
+
+# --- an obfuscator of Go programs and well-known programs in Go, for the same purpose -----------------------------
+if [ "$purpose" = peers ]; then
+    if [ ! -x "$rig/tools/bin/garble" ]; then
+        say "building garble"
+        GOBIN="$rig/tools/bin" GOTOOLCHAIN=local GOFLAGS=-mod=mod "$rig/go/bin/go" install mvdan.cc/garble@v0.18.0 ||
+            say "garble cannot be built; its test will be skipped"
+    fi
+    mkdir -p "$rig/programs"
+    for package in prometheus nats-server etcd-server caddy; do
+        [ -e "$rig/programs/$package" ] && continue
+        say "fetching the package $package, to read its programs"
+        part=$(mktemp -d "$rig/.part-XXXXXX")
+        # Unpacked only: neither installed nor started. `_apt` may not write into a folder of root's.
+        { (cd "$part" && apt-get download -qq -o APT::Sandbox::User=root "$package") &&
+            dpkg -x "$part/$package"_*.deb "$part/root" && mv "$part/root" "$rig/programs/$package"; } ||
+            say "$package cannot be fetched; its programs will not be read"
+        rm -rf "$part"
+    done
+fi
+
 # --- the crates, for every platform, so that builds and checks need no network afterwards -------------------------
 (cd "$here" && cargo fetch --locked --offline --quiet 2>/dev/null) || {
     say "fetching crates"

@@ -1,12 +1,15 @@
 //! What a command prints: data on stdout, everything else on stderr; quiet about a broken pipe.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
+
+/// Bytes of a JSON document that are written at once.
+const PIECE: usize = 64 << 10;
 
 /// How this run prints, from the global flags.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +37,15 @@ impl Output {
 
     /// Prints one JSON document, on one line, to stdout.
     pub(crate) fn json_line(self, value: &impl Serialize) -> Outcome {
-        let mut line = serde_json::to_vec(value).map_err(Failure::input)?;
-        line.push(b'\n');
-        write_stdout(&line).map(|_| ())
+        // In pieces: a list of functions or of events need not be in memory as text too.
+        let mut out = BufWriter::with_capacity(PIECE, io::stdout().lock());
+        match serde_json::to_writer(&mut out, value) {
+            Err(error) if !error.is_io() => Err(Failure::input(error)),
+            written => {
+                let written = written.map_err(io::Error::from);
+                told(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush())).map(|_| ())
+            }
+        }
     }
 
     /// Prints `value` as JSON, or what `text` makes of it, as the flags say.
@@ -93,7 +102,11 @@ enum Reader {
 
 fn write_stdout(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    told(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+fn told(written: io::Result<()>) -> Result<Reader, Failure> {
+    match written {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(e) => Err(Failure::environment(anyhow::Error::from(e).context("cannot write to stdout"))
             .hint("the command itself may have done its work; make room where its output goes, and look")),

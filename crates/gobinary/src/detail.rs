@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::functions::{Allowance, damaged};
+use crate::functions::{Allowance, damaged, text};
 use crate::pclntab::{Header, Release};
 use crate::record::{FUNCDATA_INLINE_TREE, PCDATA_INLINE_INDEX, Record, Table};
 use crate::values::{Cursor, Values};
@@ -175,7 +175,7 @@ fn call<'a>(binary: &Binary<'a>, header: &Header<'a>, tree: u64, number: u32) ->
     let bytes = bytes.ok_or(damaged("an inline tree is cut off"))?;
     let field = |at: usize| header.layout.u32(bytes, at).unwrap_or(0);
     Ok(Inlined {
-        name: String::from_utf8_lossy(header.name(field(name))?),
+        name: text(header.name(field(name))?),
         call: field(parent),
         start_line: newest.then(|| field(12)).filter(|&line| line != 0),
     })

@@ -23,7 +23,7 @@ const SHARING: usize = 16;
 /// One function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Function<'a> {
-    /// As the runtime names it: `main.main`, `net/http.(*Server).Serve`.
+    /// As the runtime names it: `main.main`, `net/http.(*Server).Serve`; empty where an obfuscator left it out.
     pub name: Cow<'a, str>,
     /// Its first address, as linked.
     #[serde(serialize_with = "hexadecimal")]
@@ -39,9 +39,24 @@ pub struct Function<'a> {
     pub(crate) record: u32,
 }
 
+/// `0x…`, without the machinery of `format!`: a list has one for each of a hundred thousand functions.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 pub(crate) fn hexadecimal<S: Serializer>(address: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{address:#x}"))
+    let mut digits = [b'0'; 18];
+    let mut start = digits.len();
+    let mut rest = *address;
+    while rest != 0 || start == digits.len() {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
+    digits[start - 1] = b'x';
+    serializer.serialize_str(str::from_utf8(&digits[start - 2..]).unwrap_or_default())
+}
+
+/// Text of the file: nearly always UTF-8, which the check alone tells faster than the repair.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Decodes the whole table.
@@ -67,7 +82,7 @@ pub(crate) fn decode<'a>(
 /// The source paths of the file table.
 pub(crate) fn files<'a>(header: &Header<'a>) -> impl Iterator<Item = Cow<'a, str>> {
     let files = header.file_names.split(|&b| b == 0).filter(|f| !f.is_empty()).take(header.files);
-    files.map(|f| String::from_utf8_lossy(&f[..f.len().min(PATH)]))
+    files.map(|f| text(&f[..f.len().min(PATH)]))
 }
 
 /// Whether `runtime/cgo` is among the functions.
@@ -156,35 +171,51 @@ impl<'a> Decoder<'_, 'a> {
         let name = header.name(record.name())?;
         self.left.name(name.len())?;
         let gap = entry.next - entry.start;
-        let (line, covered) = self.lines(record.values(header, Table::Line)?)?;
-        let file = record.values(header, Table::File)?.next().transpose()?;
+        let lines = record.values(header, Table::Line)?;
+        // Every table of a function covers all of its code; that of the stack is much shorter than that of lines.
+        let covered = match record.table(Table::StackDepth)? {
+            0 => self.covered(lines.clone())?,
+            _ => self.covered(record.values(header, Table::StackDepth)?)?,
+        };
+        let line = self.first(lines)?;
+        let file = self.first(record.values(header, Table::File)?)?;
         Ok(Function {
-            name: String::from_utf8_lossy(name),
+            name: text(name),
             entry: self.text.address(entry.start),
             size: if covered == 0 { gap } else { covered.min(gap) },
-            file: file.and_then(|span| header.file(record.unit(), span.value)).unwrap_or_default(),
+            file: file.and_then(|file| header.file(record.unit(), file)).unwrap_or_default(),
             line: line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0),
             record: entry.record,
         })
     }
 
-    /// The first line, and how many bytes of code have one.
-    fn lines(&mut self, mut values: Values<'a>) -> Result<(Option<i32>, u64), Error> {
-        let (mut first, mut covered) = (None, 0);
-        let mut before = values.left();
+    /// How many bytes of code have a value.
+    fn covered(&mut self, mut values: Values<'a>) -> Result<u64, Error> {
+        let (mut covered, mut before) = (0, values.left());
         while let Some(span) = values.next() {
-            let span = span?;
-            first = first.or(Some(span.value));
-            covered = span.code.end;
+            covered = span?.code.end;
             self.left.walk(before - values.left())?;
             before = values.left();
         }
-        Ok((first, covered))
+        Ok(covered)
+    }
+
+    /// The value at the entry.
+    fn first(&mut self, mut values: Values<'a>) -> Result<Option<i32>, Error> {
+        let before = values.left();
+        let first = values.next().transpose()?;
+        self.left.walk(before - values.left())?;
+        Ok(first.map(|span| span.value))
     }
 }
 
 impl<'a> Header<'a> {
+    /// The linker puts a name at the start too, though the runtime takes that place for "no name"; an obfuscator that
+    /// leaves names out means what the runtime does.
     pub(crate) fn name(&self, offset: u32) -> Result<&'a [u8], Error> {
+        if self.altered && offset == 0 {
+            return Ok(b"");
+        }
         let name = index(offset.into()).and_then(|at| c_string(self.names, at, NAME));
         name.ok_or(damaged("a function's name does not end"))
     }
@@ -194,6 +225,6 @@ impl<'a> Header<'a> {
         let slot = index(unit.into())?.checked_add(usize::try_from(number).ok()?)?;
         let offset = self.layout.u32(self.units, slot.checked_mul(4)?)?;
         let path = c_string(self.file_names, index(offset.into())?, PATH)?;
-        Some(String::from_utf8_lossy(path))
+        Some(text(path))
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! The fields up to `etext` have kept their places since Go 1.16. The later ones move: the table below says in which
 //! releases each field exists (runtime/symtab.go of each release), and the places follow from the order. A layout is
-//! believed only when what stands at its places can be what its names say; see [`choose`].
+//! believed only when what stands at its places can be what its names say; see [`choose`]. For releases that the table
+//! does not know, [`crate::code`] asks the functions that read the fields.
 
 use crate::bytes::Layout;
+use crate::code::Place;
 
 /// A field: how many words it takes, and the first and the last minor release of Go 1 that has it.
 struct Member {
@@ -83,6 +85,10 @@ const MEMBERS: &[Member] = &[
 
 /// The first release of each layout, newest first: where none is named, the newest that fits is taken.
 const LAYOUTS: [u32; 7] = [27, 26, 23, 21, 20, 18, 16];
+/// The newest release whose source was read for the table. What a newer one has may be the same; it has to be shown.
+pub(crate) const NEWEST: u32 = 27;
+/// What a layout is called that is none of these.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The places of the fields in one release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +125,8 @@ impl Places {
         MEMBERS.iter().filter(move |m| (m.first..=m.last).contains(&self.minor))
     }
 
-    /// (name, first word, words) of every field.
-    pub(crate) fn fields(self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    /// Every field.
+    pub(crate) fn fields(self) -> impl Iterator<Item = Place> {
         self.members().scan(0, |at, member| {
             let start = *at;
             *at += member.words;
@@ -157,12 +163,7 @@ pub(crate) fn fits(places: Places, module: &impl Words) -> bool {
     let either =
         |name: &str, one: &dyn Fn(u64) -> bool| places.place(name).is_none() || at(name).is_some_and(one);
     let slices = ["textsectmap", "typelinks", "itablinks", "ptab", "pkghashes", "inittasks", "modulehashes"];
-    let sound = |name: &&str| {
-        let Some(place) = places.place(name) else { return true };
-        let [start, length, capacity] = [0, 1, 2].map(|number| module.word(place + number));
-        let Some(((start, length), capacity)) = start.zip(length).zip(capacity) else { return false };
-        length == capacity && length < 1 << 32 && (length == 0 || module.maps(start))
-    };
+    let sound = |name: &&str| places.place(name).is_none_or(|place| is_slice(module, place));
     ordered("noptrdata", "enoptrdata")
         && ordered("data", "edata")
         && ordered("bss", "ebss")
@@ -178,6 +179,13 @@ pub(crate) fn fits(places: Places, module: &impl Words) -> bool {
         && one_or_none(module, places, "hasmain", places.place("bad").is_none())
         && at("typemap") == Some(0)
         && at("next").is_some_and(|next| next == 0 || module.maps(next))
+}
+
+/// A slice as the linker writes it: full.
+fn is_slice(module: &impl Words, place: u64) -> bool {
+    let [start, length, capacity] = [0, 1, 2].map(|number| module.word(place + number));
+    let Some(((start, length), capacity)) = start.zip(length).zip(capacity) else { return false };
+    length == capacity && length < 1 << 32 && (length == 0 || module.maps(start))
 }
 
 fn span(low: Option<u64>, high: Option<u64>) -> Option<u64> {
@@ -198,16 +206,74 @@ fn one_or_none(module: &impl Words, places: Places, name: &str, shared: bool) ->
 pub(crate) enum Source {
     /// The release that the build information names, and the content agrees.
     Release,
+    /// The code of functions that read them.
+    Code,
     /// The content alone: the newest layout that it agrees with.
     Content,
 }
 
-/// The layout: of the release that is named, if the content agrees; else the newest that it agrees with.
-pub(crate) fn choose(minor: Option<u32>, module: &impl Words) -> Option<(Places, Source)> {
-    let named = minor.map(Places::of).filter(|&places| fits(places, module));
-    named.map(|places| (places, Source::Release)).or_else(|| {
-        Places::all().find(|&places| fits(places, module)).map(|places| (places, Source::Content))
-    })
+/// Where the fields are, and what said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// (name, first word, words), in order.
+    pub(crate) fields: Vec<Place>,
+    /// The first release of the layout; [`UNKNOWN`] when it is that of no release in the table.
+    pub(crate) told: &'static str,
+    pub(crate) source: Source,
+}
+
+impl Chosen {
+    fn whole(places: Places, source: Source) -> Self {
+        Self { fields: places.fields().collect(), told: places.told(), source }
+    }
+
+    /// A layout of which only some places are known: those that never changed, and what `code` gave.
+    fn part(code: Vec<Place>) -> Self {
+        let always = Places { minor: NEWEST }.fields().take_while(|field| field.0 != "noptrdata");
+        Self { fields: always.chain(code).collect(), told: UNKNOWN, source: Source::Code }
+    }
+
+    /// The word that the field starts at.
+    pub(crate) fn place(&self, name: &str) -> Option<u64> {
+        self.fields.iter().find(|field| field.0 == name).map(|field| field.1)
+    }
+}
+
+/// The layout: of the release that is named, if the table has it and the content agrees. Else what `code` says of single
+/// fields: the known layout that agrees with all of it, or these fields alone. Else the newest that the content allows.
+pub(crate) fn choose(
+    minor: Option<u32>,
+    module: &impl Words,
+    code: impl FnOnce() -> Option<Vec<Place>>,
+) -> Option<Chosen> {
+    let named = minor.filter(|&minor| minor <= NEWEST).map(Places::of);
+    if let Some(places) = named.filter(|&places| fits(places, module)) {
+        return Some(Chosen::whole(places, Source::Release));
+    }
+    let mut fitting = Places::all().filter(|&places| fits(places, module));
+    let Some(derived) = code().filter(|derived| can_be(derived, module)) else {
+        return fitting.next().map(|places| Chosen::whole(places, Source::Content));
+    };
+    let agrees = |places: &Places| derived.iter().all(|field| places.place(field.0) == Some(field.1));
+    let known = fitting.find(agrees).map(|places| Chosen::whole(places, Source::Code));
+    Some(known.unwrap_or_else(|| Chosen::part(derived)))
+}
+
+/// Whether what stands at derived places can be what their names say.
+fn can_be(derived: &[Place], module: &impl Words) -> bool {
+    let at = |name: &str| derived.iter().find(|field| field.0 == name).and_then(|field| module.word(field.1));
+    let sound = |(name, place, words): &Place| match (*name, words) {
+        ("next", _) => at("next").is_some_and(|next| next == 0 || module.maps(next)),
+        ("typemap", _) => at("typemap") == Some(0),
+        ("itaboffset" | "itabsize" | "typedesclen", _) => at("types")
+            .zip(at("etypes"))
+            .and_then(|(start, end)| end.checked_sub(start))
+            .zip(at(name))
+            .is_some_and(|(all, one)| one <= all),
+        (_, 3) => is_slice(module, *place),
+        _ => at(name).is_some_and(|address| module.maps(address)),
+    };
+    derived.iter().all(sound) && at("types").zip(at("etypes")).is_some_and(|(start, end)| start <= end)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod abi;
 mod attach;
 mod buildinfo;
 mod bytes;
+mod code;
 mod compare;
 pub mod debug;
 mod detail;
@@ -137,6 +138,15 @@ impl<'a> Binary<'a> {
     pub fn module_data(&self) -> Result<&ModuleData, Error> {
         let (_, text) = self.table()?;
         text.module.as_ref().ok_or(Error::ModuleData { what: "moduledata" })
+    }
+
+    /// Whether code that was left out on reading ([`sparse::Need::Facts`]) would say more: the layout of the module data
+    /// is not that of a known release, and functions that read it are decoded on this machine's kind.
+    #[must_use]
+    pub fn wants_code(&self) -> bool {
+        let guessed =
+            |text: &moduledata::Text| text.module.as_ref().is_none_or(|m| m.layout_from == "content");
+        self.table.as_ref().is_ok_and(|(header, text)| code::is_decoded(header) && guessed(text))
     }
 
     fn table(&self) -> Result<(&pclntab::Header<'a>, &moduledata::Text), Error> {

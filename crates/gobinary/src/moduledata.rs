@@ -7,9 +7,10 @@
 use serde::Serialize;
 
 use crate::bytes::Layout;
+use crate::code;
 use crate::functions::hexadecimal;
 use crate::image::Image;
-use crate::layout::{self, Places, Source, Words};
+use crate::layout::{self, Chosen, Source, Words};
 use crate::pclntab::{Header, Release};
 
 /// Places of fields, in words. The fifth slice is that of the function records, which stand last in the table.
@@ -51,14 +52,14 @@ pub struct Module {
     /// Where it stands.
     #[serde(serialize_with = "hexadecimal")]
     pub address: u64,
-    /// Bytes that it takes.
+    /// Bytes that it takes; with an unknown layout up to the end of the last field that was found.
     pub bytes: u64,
-    /// Releases of Go whose layout it has, by the first of them: `1.23`.
+    /// Releases of Go whose layout it has, by the first of them: `1.23`; `unknown` where it is that of none.
     pub layout: &'static str,
-    /// How the layout was chosen: `release` (the one that the build information names; the content agrees), `content`
-    /// (the newest that the content agrees with).
+    /// How the layout was chosen: `release` (the one that the build information names; the content agrees), `code`
+    /// (functions of the runtime read the fields there), `content` (the newest that the content agrees with).
     pub layout_from: &'static str,
-    /// The fields in order.
+    /// The fields in order; with an unknown layout those that were found.
     pub fields: Vec<Field>,
 }
 
@@ -157,30 +158,37 @@ fn validated(place: &Place<'_, '_>, header: &Header<'_>, minor: Option<u32>) -> 
     if !holds {
         return None;
     }
-    let chosen = layout::choose(minor, place);
-    let at = |name: &str| chosen.and_then(|(places, _)| places.place(name));
-    Some(Text {
+    // The code can be found before the layout is known: it stands in one part, but for the largest ARM programs.
+    let mut text = Text {
         start,
         source: "moduledata",
         table_bytes: word(RECORDS + 1).and_then(|length| header.offsets[4].checked_add(length)),
-        function_data: at("gofunc").and_then(word),
-        parts: at("textsectmap").and_then(|map| parts(place, start, map)).unwrap_or_default(),
-        module: chosen.and_then(|(places, source)| module(place, places, source)),
-    })
+        function_data: None,
+        module: None,
+        parts: Vec::new(),
+    };
+    if let Some(chosen) = layout::choose(minor, place, || code::places(place.image, header, &text)) {
+        text.function_data = chosen.place("gofunc").and_then(word);
+        text.parts = chosen.place("textsectmap").and_then(|map| parts(place, start, map)).unwrap_or_default();
+        text.module = module(place, &chosen);
+    }
+    Some(text)
 }
 
-fn module(place: &Place<'_, '_>, places: Places, source: Source) -> Option<Module> {
+fn module(place: &Place<'_, '_>, chosen: &Chosen) -> Option<Module> {
     let pointer = place.layout.pointer as u64;
-    let fields = places.fields().map(|(name, start, words)| {
+    let fields = chosen.fields.iter().map(|&(name, start, words)| {
         let words = (start..start + words).map(|number| place.word(number)).collect::<Option<_>>()?;
         Some(Field { name, offset: start * pointer, words })
     });
+    let last = chosen.fields.iter().map(|(_, start, words)| start + words).max()?;
     Some(Module {
         address: place.address,
-        bytes: places.words() * pointer,
-        layout: places.told(),
-        layout_from: match source {
+        bytes: last * pointer,
+        layout: chosen.told,
+        layout_from: match chosen.source {
             Source::Release => "release",
+            Source::Code => "code",
             Source::Content => "content",
         },
         fields: fields.collect::<Option<_>>()?,

@@ -63,7 +63,7 @@ pub(crate) struct Header<'a> {
 }
 
 /// Sections that hold the table and nothing else before it; in a PIE of older releases the second.
-const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+pub(crate) const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 /// A program that deals with function tables has the magics as data too, but not by the dozen.
 const CANDIDATES: usize = 64;
 
@@ -129,6 +129,22 @@ fn parse<'a>(image: &Image<'a>, address: u64) -> Result<Header<'a>, Error> {
         true => Error::NoFunctionTable,
         false => Error::FunctionTable { what: "the header's offsets do not fit the table" },
     })
+}
+
+/// Where the parts of the table at the start of `bytes` begin, whatever its magic: in order, within the table.
+pub(crate) fn offsets(big_endian: bool, bytes: &[u8]) -> Option<[usize; 5]> {
+    let layout = Layout { big_endian, pointer: 8 };
+    let release = match release(layout, bytes) {
+        Some(MAGIC_1_2) => return None,
+        Some(MAGIC_1_16) => Release::Go116,
+        _ => Release::Go120, // 1.18 has the same header
+    };
+    let header = fields(layout, 0, bytes, release, false)?;
+    let mut offsets = [0; 5];
+    for (offset, found) in offsets.iter_mut().zip(header.offsets) {
+        *offset = bytes::index(found)?;
+    }
+    Some(offsets)
 }
 
 fn fields<'a>(

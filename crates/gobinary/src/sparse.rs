@@ -7,20 +7,46 @@
 
 use std::ops::Range;
 
-use object::Endianness;
 use object::elf::{FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, SectionHeader as _};
+use object::{Endian as _, Endianness};
+
+use crate::pclntab;
 
 /// What will be asked of the binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// [`crate::Binary::inspect`], functions and their details, types, module data, imports: all but code, symbols
-    /// and debug data.
-    Facts,
+    /// [`crate::Binary::inspect`], module data, imports: of the function table the header and the names only.
+    Summary,
     /// These, and the symbol table.
     Symbols,
+    /// These, and functions without what their inline trees say.
+    Functions,
+    /// Functions and their details, types, module data, imports: all but code, symbols and debug data.
+    Facts,
+    /// The facts, and the code: what [`crate::Binary::wants_code`] asks for.
+    Code,
     /// The whole file.
     Everything,
+}
+
+impl Need {
+    fn code(self) -> bool {
+        self == Self::Code
+    }
+
+    fn symbols(self) -> bool {
+        self == Self::Symbols
+    }
+
+    /// Type data, and what function data points to.
+    fn read_only(self) -> bool {
+        matches!(self, Self::Facts | Self::Code)
+    }
+
+    fn functions(self) -> bool {
+        self.read_only() || self == Self::Functions
+    }
 }
 
 /// Longest piece that is asked for at once.
@@ -84,19 +110,55 @@ impl<E> File<'_, E> {
         let Some(names) = self.names::<H>() else { return Ok(None) };
         self.fetch(names)?;
         let Some(sections) = self.sections::<H>() else { return Ok(None) };
+        // A table that no section names may stand among other read-only data.
+        let named = sections.iter().any(|s| is_table(&s.0));
+        let inline = named && self.build_info_is_inline(&sections)?;
         let mut gaps = Vec::new();
         for (name, range) in sections {
-            let debug = name.starts_with(b".debug_") || name.starts_with(b".zdebug_");
-            let symbols = matches!(name.as_slice(), b".symtab" | b".strtab") && need == Need::Facts;
-            let code = name == b".text";
-            if debug || symbols || code {
-                let kept = if debug { HEADER.min(range.len()) } else { 0 };
-                gaps.push(range.start + kept..range.end);
+            match name.as_slice() {
+                _ if name.starts_with(b".debug_") || name.starts_with(b".zdebug_") => {
+                    gaps.push(range.start + HEADER.min(range.len())..range.end);
+                }
+                b".symtab" | b".strtab" if !need.symbols() => gaps.push(range),
+                b".text" if !need.code() => gaps.push(range),
+                b".go.type" | b".go.func" if !need.read_only() => gaps.push(range),
+                // Until Go 1.17 the build information is text in there.
+                b".rodata" if !need.read_only() && inline => gaps.push(range),
+                name if is_table(name) && !need.functions() => {
+                    gaps.extend(self.beside_names::<H>(range)?);
+                }
+                _ => {}
             }
         }
         gaps.sort_by_key(|gap| gap.start);
         let apart = gaps.windows(2).all(|w| w[0].end <= w[1].start);
         Ok(apart.then_some(gaps))
+    }
+
+    /// Bit 1 of the flags (debug/buildinfo): the text stands right behind the header.
+    fn build_info_is_inline(&mut self, sections: &[(Vec<u8>, Range<usize>)]) -> Result<bool, E> {
+        let Some((_, range)) = sections.iter().find(|s| s.0 == b".go.buildinfo") else { return Ok(false) };
+        self.fetch(range.start..range.end.min(range.start + 16))?;
+        Ok(self.bytes.get(range.start + 15).is_some_and(|flags| flags & 2 != 0))
+    }
+
+    /// The parts of a function table that are not names: of functions, and of source files.
+    fn beside_names<H: FileHeader<Endian = Endianness>>(
+        &mut self,
+        table: Range<usize>,
+    ) -> Result<Vec<Range<usize>>, E> {
+        self.fetch(table.start..table.end.min(table.start + 128))?;
+        let endian = H::parse(self.bytes.as_slice()).ok().and_then(|header| header.endian().ok());
+        let big_endian = endian.is_some_and(|endian| endian.is_big_endian());
+        let Some([_, units, files, values, _]) = pclntab::offsets(big_endian, &self.bytes[table.clone()])
+        else {
+            return Ok(Vec::new());
+        };
+        let part = |from: usize, to: usize| table.start + from..table.start + to.min(table.len());
+        Ok(vec![part(units, files), part(values, table.len())]
+            .into_iter()
+            .filter(|r| !r.is_empty())
+            .collect())
     }
 
     /// Where the section headers stand.
@@ -132,6 +194,10 @@ impl<E> File<'_, E> {
         });
         Some(held.collect())
     }
+}
+
+fn is_table(section: &[u8]) -> bool {
+    pclntab::SECTIONS.iter().any(|name| name.as_bytes() == section)
 }
 
 fn range((start, length): (u64, u64), whole: usize) -> Option<Range<usize>> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolSection};
 use serde::Serialize;
 
-use crate::functions::hexadecimal;
+use crate::functions::{hexadecimal, text};
 use crate::{Binary, Error};
 
 /// Longest name that is read.
@@ -62,7 +62,7 @@ impl<'a> Binary<'a> {
         let symbol = |symbol: object::Symbol<'a, '_>, dynamic| {
             let name = symbol.name_bytes().ok().filter(|name| !name.is_empty() && name.len() <= NAME)?;
             Some(Symbol {
-                name: String::from_utf8_lossy(name),
+                name: text(name),
                 address: symbol.address(),
                 size: symbol.size(),
                 kind: kind(symbol.section()),

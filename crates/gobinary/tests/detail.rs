@@ -38,7 +38,7 @@ fn printed(text: &str) -> Vec<Printed> {
 /// Every group of frames that the running program printed for one physical function.
 fn tracebacks_agree(go: &Go, program: &Program, variant: Variant) {
     let told = format!("{} {}", go.version, variant.name);
-    let path = program.build_source(go, variant, "stacks", support::STACKS);
+    let path = program.build_package(go, variant, "stacks");
     let output = Command::new(&path).output().unwrap();
     assert!(output.status.success(), "{told}");
     let frames = printed(&String::from_utf8(output.stdout).unwrap());
@@ -125,14 +125,15 @@ fn frame_sizes_are_those_of_the_call_frame_information() {
 fn lines_of_a_function_are_its_own() {
     let Some(go) = Go::any("lines_of_a_function_are_its_own") else { return };
     let program = Program::new();
-    let path = program.build_source(&go, support::STRIPPED, "stacks", support::STACKS);
+    let path = program.build_package(&go, support::STRIPPED, "stacks");
     let bytes = std::fs::read(&path).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let functions = binary.functions().unwrap();
     let physical = functions.iter().find(|f| f.name == "main.physical").unwrap();
     let detail = binary.details().unwrap().of(physical).unwrap();
-    let line =
-        |text: &str| u32::try_from(support::STACKS.lines().position(|l| l.contains(text)).unwrap() + 1);
+    let line = |text: &str| {
+        u32::try_from(support::sources::STACKS.lines().position(|l| l.contains(text)).unwrap() + 1)
+    };
     let (first, last) = (line("func physical").unwrap(), line("return t.balance").unwrap());
     assert_eq!((detail.start_line, detail.lines), (Some(first), Some((first, last))));
     assert!(!detail.assembly && !detail.top_frame && detail.frame > 0);

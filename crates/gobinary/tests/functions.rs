@@ -4,12 +4,13 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
 use gobinary::Binary;
+use support::nm::{Symbols, is_c, is_end, is_marker, is_named};
 use support::{Go, Program, Variant, has_gcc};
 
 /// (entry, size, name, file, line), owned.
@@ -20,23 +21,6 @@ fn functions(binary: &Path) -> Vec<Row> {
     let functions = Binary::parse(&bytes).unwrap().functions().unwrap();
     let rows = functions.into_iter();
     rows.map(|f| (f.entry, f.size, f.name.into_owned(), f.file.into_owned(), f.line)).collect()
-}
-
-/// Code symbols by address: (name, size), as `go tool nm` tells them.
-fn symbols(go: &Go, binary: &Path) -> BTreeMap<u64, Vec<(String, u64)>> {
-    let text = go.prints(
-        binary.parent().unwrap(),
-        &["tool", "nm", "-size", "-sort", "address", binary.to_str().unwrap()],
-    );
-    let mut found: BTreeMap<u64, Vec<(String, u64)>> = BTreeMap::new();
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [address, size, "T" | "t", ..] = fields[..] else { continue };
-        let name = fields[3..].join(" ");
-        let address = u64::from_str_radix(address, 16).unwrap();
-        found.entry(address).or_default().push((name, size.parse().unwrap()));
-    }
-    found
 }
 
 /// The place that `go tool addr2line` gives for each entry: `file:line`.
@@ -53,41 +37,12 @@ fn places(go: &Go, binary: &Path, rows: &[Row]) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The name as the function table has it: the linker marks calling conventions only in the symbol table.
-fn runtime_name(symbol: &str) -> &str {
-    symbol.strip_suffix(".abi0").or_else(|| symbol.strip_suffix(".abiinternal")).unwrap_or(symbol)
-}
-
-/// ELF symbols have a full stop where names made by the compiler have a middle dot.
-fn symbol_name(name: &str) -> String {
-    name.replace('\u{b7}', ".")
-}
-
-/// Whether `symbol` is the function `name`. Until Go 1.20 the linker shortened what stands in brackets.
-fn is_named(symbol: &str, name: &str) -> bool {
-    // Mach-O has the underscore of C before every symbol.
-    if symbol.strip_prefix('_').is_some_and(|bare| is_named(bare, name)) {
-        return true;
-    }
-    let (symbol, name) = (symbol_name(runtime_name(symbol)), symbol_name(name));
-    let shortened = || {
-        let (before, rest) = symbol.split_once('[')?;
-        Some(format!("{before}[...]{}", rest.rsplit_once(']')?.1))
-    };
-    symbol == name || (name.contains("[...]") && shortened().is_some_and(|s| s == name))
-}
-
-/// A marker of the linker, not a function: it has no code of its own and no tables.
-fn is_marker(name: &str) -> bool {
-    name.starts_with("go:") || name == "go.buildid" // the second until Go 1.19
-}
-
 fn agrees_with_go(go: &Go, program: &Program, variant: Variant) {
     let binary = program.build(go, variant);
     let told = format!("{} {}", go.version, variant.name);
     let rows = functions(&binary);
     assert!(rows.len() > 1000, "{told}: only {} functions", rows.len());
-    let symbols = symbols(go, &binary);
+    let symbols = support::nm::symbols(go, &binary);
     let sizeless = variant.environment.iter().any(|e| matches!(e.1, "windows" | "darwin"));
     for (entry, size, name, ..) in &rows {
         let here = symbols.get(entry).map(Vec::as_slice).unwrap_or_default();
@@ -114,19 +69,12 @@ fn agrees_with_go(go: &Go, program: &Program, variant: Variant) {
 }
 
 /// Nothing that nm knows as Go code is missing: between the first and the last function only C code may be.
-fn complete(told: &str, rows: &[Row], symbols: &BTreeMap<u64, Vec<(String, u64)>>, variant: Variant) {
+fn complete(told: &str, rows: &[Row], symbols: &Symbols, variant: Variant) {
     let entries: BTreeSet<u64> = rows.iter().map(|r| r.0).collect();
     let missing =
         symbols.iter().filter(|(address, _)| !entries.contains(address)).flat_map(|(_, names)| names);
-    let end = |name: &str| matches!(name, "runtime.etext" | "_runtime.etext");
-    let missing: Vec<_> = missing.filter(|s| !(end(&s.0) || variant.cgo && is_c(&s.0))).collect();
+    let missing: Vec<_> = missing.filter(|s| !(is_end(&s.0) || variant.cgo && is_c(&s.0))).collect();
     assert!(missing.is_empty(), "{told}: not in the table: {missing:?}");
-}
-
-/// Go names have a package; C names have none, or a suffix that gcc gave to a part of a function.
-fn is_c(name: &str) -> bool {
-    let part = [".cold", ".part.", ".constprop.", ".isra."].iter().any(|suffix| name.contains(suffix));
-    !name.contains('.') || part || name.starts_with("_cgo_") || name == "runtime.text"
 }
 
 #[test]
@@ -155,6 +103,7 @@ fn stripping_hides_none_of_them() {
         (support::PIE, support::STRIPPED_PIE),
         (support::WINDOWS, support::STRIPPED_WINDOWS),
         (support::DARWIN, support::STRIPPED_DARWIN),
+        (support::CGO, support::STRIPPED_CGO),
         (support::CGO_PIE, support::STRIPPED_CGO_PIE),
     ];
     for go in Go::all(test) {

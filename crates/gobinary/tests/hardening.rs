@@ -220,7 +220,7 @@ fn a_c_linker_gives_full_relro_and_costs_pure_go() {
 fn the_commit_is_told_where_there_is_one() {
     let test = "the_commit_is_told_where_there_is_one";
     let Some(go) = Go::any(test) else { return };
-    let program = Program::new();
+    let program = Program::apart();
     let git = |args: &[&str]| {
         let mut command = Command::new("git");
         command.args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(args);

@@ -1,5 +1,5 @@
-//! Programs that others built: the tools of every Go release at hand, and whatever `CUSTODY_GO_PROGRAMS` names
-//! (executables separated by colons). Everything is read of each, without a flag.
+//! Programs that others built: the tools of every Go release at hand, well-known servers of the rig, and whatever
+//! `CUSTODY_GO_PROGRAMS` names (executables separated by colons). Everything is read of each, without a flag.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it broke by panicking there")]
 
 mod support;
@@ -72,11 +72,26 @@ fn tools_of_go_are_read_whole() {
     eprintln!("{read} programs read");
 }
 
+/// Executables in the programs' folders of the rig.
+fn well_known() -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(support::rig().join("programs")).into_iter().flatten().flatten();
+    let places = folders.flat_map(|folder| ["usr/bin", "usr/sbin", "bin"].map(|bin| folder.path().join(bin)));
+    let files = places.flat_map(|place| std::fs::read_dir(place).into_iter().flatten().flatten());
+    files.map(|file| file.path()).filter(|path| path.is_file()).collect()
+}
+
 #[test]
-fn named_programs_are_read_whole() {
+fn well_known_programs_are_read_whole() {
+    let test = "well_known_programs_are_read_whole";
     let named = std::env::var("CUSTODY_GO_PROGRAMS").unwrap_or_default();
-    if named.is_empty() {
-        eprintln!("SKIPPED named_programs_are_read_whole: CUSTODY_GO_PROGRAMS names none");
+    let named = named.split(':').filter(|path| !path.is_empty()).map(PathBuf::from);
+    let mut all = well_known();
+    if all.is_empty() {
+        support::skip(test, "programs of others (cargo xtask rig fetches some)");
     }
-    named.split(':').filter(|path| !path.is_empty()).for_each(|path| is_read_whole(Path::new(path)));
+    all.extend(named);
+    for path in &all {
+        is_read_whole(path);
+        eprintln!("{} was read", path.display());
+    }
 }

@@ -60,9 +60,15 @@ struct Document<'a> {
 
 pub(crate) fn run(args: &Args, output: Output) -> Outcome {
     let need = if args.compare.is_some() { Need::Everything } else { args.list.need() };
-    let bytes = read(&args.binary, need)?;
     let failure = |error| failure(&args.binary, error);
-    let binary = Binary::parse(&bytes).map_err(failure)?;
+    let (bytes, with_code);
+    bytes = read(&args.binary, need)?;
+    let mut binary = Binary::parse(&bytes).map_err(failure)?;
+    if need != Need::Everything && binary.wants_code() {
+        let need = if need == Need::Symbols { Need::Everything } else { Need::Code };
+        with_code = read(&args.binary, need)?;
+        binary = Binary::parse(&with_code).map_err(failure)?;
+    }
     if let Some(other) = &args.compare {
         return compare::run((&args.binary, &binary), other, output);
     }

@@ -4,6 +4,7 @@ use super::name::{self, Name};
 use super::{Type, TypeField, TypeKind, TypeMethod};
 use crate::bytes::Layout;
 use crate::image::Image;
+use crate::layout;
 use crate::moduledata::{Module, Text};
 use crate::{Binary, Error};
 
@@ -52,7 +53,8 @@ impl<'b, 'a> Reader<'b, 'a> {
         let module = binary.module_data()?;
         let field = |name| module.field(name).ok_or(Error::ModuleData { what: name });
         let named = binary.go.as_ref().and_then(|go| crate::buildinfo::minor_release(&go.version));
-        let least = module.layout.strip_prefix("1.").and_then(|minor| minor.parse().ok()).unwrap_or(0);
+        let least =
+            module.layout.strip_prefix("1.").and_then(|minor| minor.parse().ok()).unwrap_or(layout::NEWEST);
         Ok(Self {
             image: &binary.image,
             layout: header.layout,

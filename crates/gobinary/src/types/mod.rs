@@ -9,6 +9,7 @@ mod itab;
 mod name;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -193,7 +194,13 @@ fn optional<S: serde::Serializer>(address: &Option<u64>, serializer: S) -> Resul
 }
 
 fn addresses<S: serde::Serializer>(addresses: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(addresses.iter().map(|address| format!("{address:#x}")))
+    struct Hexadecimal(u64);
+    impl Serialize for Hexadecimal {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            hexadecimal(&self.0, serializer)
+        }
+    }
+    serializer.collect_seq(addresses.iter().map(|&address| Hexadecimal(address)))
 }
 
 impl Type {
@@ -216,7 +223,8 @@ impl Type {
 pub struct Types {
     all: Vec<Type>,
     itabs: Vec<Itab>,
-    names: HashMap<String, usize>,
+    /// Made when a name is asked for: a listing does not.
+    names: OnceLock<HashMap<String, usize>>,
 }
 
 impl Types {
@@ -241,7 +249,10 @@ impl Types {
     /// The type of that [qualified](Type::qualified) name: `net/http.Server`, `[]int`.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Type> {
-        self.names.get(name).map(|&found| &self.all[found])
+        let names = self.names.get_or_init(|| {
+            self.all.iter().enumerate().rev().map(|(place, t)| (t.qualified(), place)).collect()
+        });
+        names.get(name).map(|&found| &self.all[found])
     }
 
     /// Takes them apart.
@@ -260,7 +271,6 @@ impl Binary<'_> {
         let reader = descriptor::Reader::new(self)?;
         let all = reader.all()?;
         let itabs = itab::all(&reader, &all)?;
-        let names = all.iter().enumerate().rev().map(|(place, t)| (t.qualified(), place)).collect();
-        Ok(Types { all, itabs, names })
+        Ok(Types { all, itabs, names: OnceLock::new() })
     }
 }

@@ -3,12 +3,21 @@
 //! One toolchain is enough: `CUSTODY_GO`, `<rig>/go/bin/go` or `go` on the PATH. More releases come from
 //! `CUSTODY_GO_RELEASES` (Go binaries separated by colons) or `<rig>/go-releases/*/bin/go`; the rig is
 //! `CUSTODY_RIG_DIR` or `.rig` in the repository. What is absent is skipped by name on stderr.
+//!
+//! What was built once is kept, in the rig or in cargo's folder for tests, by the digest of its sources: most of the time
+//! of these tests would be the Go linker's.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod nm;
+pub(crate) mod sources;
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+
+use sources::SOURCES;
 
 /// One Go toolchain.
 #[derive(Clone, Debug)]
@@ -19,11 +28,15 @@ pub(crate) struct Go {
 
 /// Says that `test` goes without `missing`; where peers are required, that is a failure.
 pub(crate) fn skip(test: &str, missing: &str) {
-    assert!(std::env::var_os("CUSTODY_REQUIRE_PEERS").is_none(), "{test} needs {missing}");
+    assert!(!peers_are_required(), "{test} needs {missing}");
     eprintln!("SKIPPED {test}: no {missing}");
 }
 
-fn rig() -> PathBuf {
+pub(crate) fn peers_are_required() -> bool {
+    std::env::var_os("CUSTODY_REQUIRE_PEERS").is_some()
+}
+
+pub(crate) fn rig() -> PathBuf {
     let named = std::env::var_os("CUSTODY_RIG_DIR").map(PathBuf::from);
     named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.rig"))
 }
@@ -48,16 +61,22 @@ impl Go {
         found
     }
 
-    /// Every toolchain there is; says so when `test` runs with the one only.
+    /// The toolchains to test with. Those that `CUSTODY_GO_RELEASES` names, and where peers are required those of the
+    /// rig too; without both a sample: the one that every test has, and the oldest of the rig.
     pub(crate) fn all(test: &str) -> Vec<Self> {
         let mut all: Vec<Self> = Self::any(test).into_iter().collect();
         let named = std::env::var("CUSTODY_GO_RELEASES").unwrap_or_default();
+        let sample = named.is_empty() && !peers_are_required();
         let named = named.split(':').filter(|p| !p.is_empty()).map(PathBuf::from);
         let kept = std::fs::read_dir(rig().join("go-releases")).into_iter().flatten().flatten();
         let kept = kept.map(|entry| entry.path().join("bin/go")).filter(|p| p.is_file());
-        let more: Vec<Self> = named.chain(kept).filter_map(Self::at).collect();
+        let mut more: Vec<Self> = named.chain(kept).filter_map(Self::at).collect();
         if more.is_empty() {
-            eprintln!("SKIPPED {test} with other releases of Go: CUSTODY_GO_RELEASES names none");
+            skip(test, "other release of Go (CUSTODY_GO_RELEASES names none)");
+        }
+        more.sort_by_key(Self::minor);
+        if sample {
+            more.truncate(1);
         }
         for go in more {
             if all.iter().all(|known| known.version != go.version) {
@@ -75,7 +94,10 @@ impl Go {
 
     pub(crate) fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.binary);
-        command.current_dir(dir).env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("GOFLAGS", "-mod=mod");
+        command.current_dir(dir).env("GOTOOLCHAIN", "local").env("GOWORK", "off");
+        // The rig may lie in a repository, whose state is no part of these programs.
+        let flags = if self.minor() < 18 { "-mod=mod" } else { "-mod=mod -buildvcs=false" };
+        command.env("GOFLAGS", flags);
         command.env("GOPROXY", "off").env("CGO_ENABLED", "0").env_remove("GOOS").env_remove("GOARCH");
         command
     }
@@ -125,6 +147,12 @@ pub(crate) const STRIPPED_DARWIN: Variant = Variant {
     environment: &[("GOOS", "darwin"), ("GOARCH", "arm64")],
     ..variant("stripped-darwin", &["-ldflags=-s -w"])
 };
+pub(crate) const STRIPPED_CGO: Variant = Variant { flags: &["-ldflags=-s -w"], name: "stripped-cgo", ..CGO };
+/// A library for programs in C.
+pub(crate) const SHARED: Variant =
+    Variant { environment: &[("CGO_ENABLED", "1")], ..variant("c-shared", &["-buildmode=c-shared"]) };
+pub(crate) const STRIPPED_SHARED: Variant =
+    Variant { flags: &["-buildmode=c-shared", "-ldflags=-s -w"], name: "stripped-c-shared", ..SHARED };
 /// Everything that can be had from a C linker.
 pub(crate) const HARDENED: Variant = Variant {
     environment: &[("CGO_ENABLED", "1")],
@@ -146,207 +174,77 @@ pub(crate) fn has_gcc(test: &str) -> bool {
 
 /// A small module with a dependency that a local directory replaces, generics, closures and methods.
 pub(crate) struct Program {
-    dir: TempDir,
+    dir: PathBuf,
+    /// The folder is for one test alone and goes with it.
+    own: Option<TempDir>,
+}
+
+/// Where programs are kept from one run to the next.
+fn built() -> PathBuf {
+    match std::env::var_os("CUSTODY_RIG_DIR") {
+        Some(_) => rig().join("built"),
+        None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("built"),
+    }
 }
 
 impl Program {
+    /// Built once for all tests. Its sources must not be changed.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        write("go.mod", GO_MOD);
-        write("main.go", MAIN);
-        write("withc/main.go", WITH_C);
-        write("sums/go.mod", "module example.com/sums\n\ngo 1.18\n");
-        write("sums/sums.go", SUMS);
-        Self { dir }
+        let mut hasher = DefaultHasher::new();
+        SOURCES.hash(&mut hasher);
+        let dir = built().join(format!("{:016x}", hasher.finish()));
+        write(&dir);
+        Self { dir, own: None }
+    }
+
+    /// With sources that the test may change; built anew.
+    pub(crate) fn apart() -> Self {
+        let own = tempfile::tempdir().unwrap();
+        write(own.path());
+        Self { dir: own.path().to_owned(), own: Some(own) }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// Builds it; gives the path of the executable.
     pub(crate) fn build(&self, go: &Go, variant: Variant) -> PathBuf {
-        self.build_package(go, variant, if variant.cgo { "./withc" } else { "." })
+        self.build_package(go, variant, if variant.cgo { "withc" } else { "" })
     }
 
-    /// Builds a program of one file in a package of its own.
-    pub(crate) fn build_source(&self, go: &Go, variant: Variant, name: &str, source: &str) -> PathBuf {
-        let dir = self.path().join(name);
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("main.go"), source).unwrap();
-        self.build_package(go, variant, &format!("./{name}"))
-    }
-
-    fn build_package(&self, go: &Go, variant: Variant, package: &str) -> PathBuf {
-        let name = package.trim_start_matches(['.', '/']);
-        let out = self.path().join(format!("{}-{}{name}", go.version, variant.name));
-        let mut command = go.command(self.path());
-        command.args(["build", "-o"]).arg(&out).args(variant.flags).arg(package);
+    /// Builds one of the other programs of [`SOURCES`]: the folder `name`.
+    pub(crate) fn build_package(&self, go: &Go, variant: Variant, name: &str) -> PathBuf {
+        let out = self.dir.join(format!("{}-{}{name}", go.version, variant.name));
+        if self.own.is_none() && out.is_file() {
+            return out;
+        }
+        // Another test may build the same: whoever is last renames an equal file over it.
+        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&self.dir).unwrap();
+        let fresh = part.path().join("program");
+        let mut command = go.command(&self.dir);
+        command.args(["build", "-o"]).arg(&fresh).args(variant.flags).arg(format!("./{name}"));
         let output = command.envs(variant.environment.iter().copied()).output().unwrap();
         assert!(output.status.success(), "{variant:?}: {}", String::from_utf8_lossy(&output.stderr));
+        std::fs::rename(fresh, &out).unwrap();
         out
     }
 }
 
-const GO_MOD: &str = "module example.com/teller
-
-go 1.18
-
-require example.com/sums v0.1.0
-
-replace example.com/sums v0.1.0 => ./sums
-";
-
-const SUMS: &str = r#"package sums
-
-type Number interface{ ~int | ~int64 | ~float64 }
-
-//go:noinline
-func Total[T Number](values []T) (sum T) {
-	for _, v := range values {
-		sum += v
-	}
-	return sum
+/// Equal files are left alone: the go command looks at their times.
+fn write(dir: &Path) {
+    for (name, text) in SOURCES {
+        let path = dir.join(name);
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == *text) {
+            continue;
+        }
+        let folder = path.parent().unwrap();
+        std::fs::create_dir_all(folder).unwrap();
+        let mut part = tempfile::NamedTempFile::new_in(folder).unwrap();
+        std::io::Write::write_all(&mut part, text.as_bytes()).unwrap();
+        part.persist(&path).unwrap();
+    }
 }
-"#;
-
-const MAIN: &str = r#"package main
-
-import (
-	"fmt"
-	"os"
-
-	"example.com/sums"
-)
-
-type account struct{ balance int64 }
-
-//go:noinline
-func (a *account) deposit(amount int64) error {
-	if amount <= 0 {
-		return fmt.Errorf("deposit of %d", amount)
-	}
-	a.balance += amount
-	return nil
-}
-
-func main() {
-	a := &account{}
-	each := func(n int64) {
-		if err := a.deposit(n); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}
-	for n := range os.Args {
-		each(int64(n))
-	}
-	fmt.Println(a, sums.Total([]int64{1, 2}), sums.Total([]float64{1.5, 2}))
-}
-"#;
-
-const WITH_C: &str = r#"package main
-
-// #include <stdlib.h>
-// static int twice(int n) { return n * 2; }
-import "C"
-import "fmt"
-
-func main() { fmt.Println(C.twice(21), C.abs(-3)) }
-"#;
-
-/// A C-free program whose functions are inlined into each other and print the stack they run on.
-pub(crate) const STACKS: &str = r#"package main
-
-import (
-	"fmt"
-	"runtime"
-)
-
-type teller struct{ balance int64 }
-
-func innermost(n int64) int64 {
-	buffer := make([]byte, 1<<16)
-	fmt.Printf("stack %s", buffer[:runtime.Stack(buffer, false)])
-	return n
-}
-
-func (t *teller) middle(n int64) { t.balance += innermost(n) }
-
-func outer(t *teller, n int64) {
-	t.middle(n + 1)
-}
-
-//go:noinline
-func physical(t *teller, pad [40]int64) int64 {
-	outer(t, pad[3])
-	outer(t, pad[5])
-	func() { outer(t, pad[4]) }()
-	return t.balance
-}
-
-func main() {
-	defer func() { fmt.Println(recover()); outer(&teller{}, 5) }()
-	fmt.Println(physical(&teller{}, [40]int64{}))
-	var none *teller
-	none.middle(3)
-}
-"#;
-
-/// A program with types of every kind.
-pub(crate) const TYPES: &str = r#"package main
-
-import (
-	"fmt"
-	"net/netip"
-	"os"
-	"sync"
-)
-
-type depositor interface{ Deposit(amount int64) error }
-
-type account struct {
-	balance int64
-	name    string
-	sums    map[string][]int
-	next    *account
-	Tagged  int `json:"t" db:"tagged"`
-	sync.Mutex
-	inform func(string, ...any) error
-	last   [3]int32
-}
-
-func (a *account) Deposit(amount int64) error { a.balance += amount; return nil }
-
-type ledger map[string]account
-
-func (l ledger) Total() (sum int64) {
-	for _, a := range l {
-		sum += a.balance
-	}
-	return
-}
-
-type pair[K comparable, V any] struct {
-	key   K
-	value V
-}
-
-type stream <-chan *account
-
-//go:noinline
-func open(name string) depositor { return &account{name: name} }
-
-func main() {
-	d := open(os.Args[0])
-	fmt.Println(d.Deposit(3), d, ledger{"a": {}}, pair[int, string]{1, "x"}, stream(nil), netip.Addr{})
-	fmt.Println(ledger{}.Total(), any(ledger{}).(interface{ Total() int64 }).Total())
-}
-"#;
 
 /// Go's own reader of debug data, built once for a test.
 pub(crate) struct Judge {

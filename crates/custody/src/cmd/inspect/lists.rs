@@ -39,7 +39,12 @@ pub(super) struct Args {
 impl Args {
     /// What of the file the list is made from.
     pub(super) fn need(&self) -> Need {
-        if self.symbols { Need::Symbols } else { Need::Facts }
+        match () {
+            () if self.symbols => Need::Symbols,
+            () if self.types || self.detail => Need::Facts,
+            () if self.functions => Need::Functions,
+            () => Need::Summary,
+        }
     }
 
     pub(super) fn any(&self) -> bool {
@@ -115,7 +120,8 @@ fn functions(functions: &[Function<'_>]) -> String {
 }
 
 fn function(text: &mut String, f: &Function<'_>) {
-    let _ = write!(text, "{:#012x} {:>8}  {}  ", f.entry, f.size, printable(&f.name));
+    let name = if f.name.is_empty() { "-".into() } else { printable(&f.name) };
+    let _ = write!(text, "{:#012x} {:>8}  {name}  ", f.entry, f.size);
     let _ = match f.file.is_empty() {
         true => writeln!(text, "-"),
         false => writeln!(text, "{}:{}", printable(&f.file), f.line),
@@ -225,9 +231,13 @@ fn imports(imports: &Imports) -> String {
 }
 
 fn module_data(module: &ModuleData) -> String {
+    let layout = match module.layout {
+        "unknown" => "the layout of no release known here".to_owned(),
+        release => format!("layout of Go {release} and later"),
+    };
     let mut text = format!(
-        "module data at {:#x}, {} bytes, layout of Go {} and later (by {})\n",
-        module.address, module.bytes, module.layout, module.layout_from
+        "module data at {:#x}, {} bytes, {layout} (by {})\n",
+        module.address, module.bytes, module.layout_from
     );
     for field in &module.fields {
         let words: Vec<String> = field.words.iter().map(|word| format!("{word:#x}")).collect();
