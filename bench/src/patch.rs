@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use goproc::Process;
-use livepatch::{Options, Patch};
+use goproc::{Memory as _, Process};
+use livepatch::{Options, Patch, Snapshot};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -76,7 +76,7 @@ pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let (old, new) = (service(folder.path(), "old", &[])?, service(folder.path(), "new", &[ELSEWHERE])?);
     let patch = livepatch::build(&std::fs::read(&old)?, &std::fs::read(new)?)?;
-    let mut rows = Vec::new();
+    let mut rows = vec![snapshot(&old, &patch, plan)?, making(plan)?];
     for threads in [12, 500, 2000] {
         rows.extend(stops(&old, &patch, threads, if plan.sample { 2 } else { 200 })?);
     }
@@ -162,6 +162,105 @@ fn stops(old: &Path, patch: &Patch, waiting: usize, cycles: usize) -> Result<Vec
         }
     };
     Ok(vec![row(50), row(99)])
+}
+
+/// What a snapshot takes against an image of all memory that is the process's own.
+fn snapshot(old: &Path, patch: &Patch, plan: Plan) -> Result<Row> {
+    let service = Running::start(old, 12)?;
+    let process = Process::open(service.pid()?)?;
+    let taken = Snapshot::take(&process, &patch.head, "", "")?;
+    let what =
+        format!("live patch: snapshot of {} KiB; the image has {} KiB", taken.size() >> 10, taken.full >> 10);
+    let own = |m: &goproc::Mapping| m.private && m.permissions[0] && (m.is_writable() || m.is_executable());
+    Row::alternate(
+        (&what, "all memory of its own, read and digested", "ms"),
+        plan.rounds.max(20),
+        || {
+            let begun = Instant::now();
+            let taken = Snapshot::take(&process, &patch.head, "", "")?;
+            anyhow::ensure!(!taken.pages.is_empty(), "a patch overwrites something");
+            Ok((begun.elapsed().as_secs_f64() * 1e3, None))
+        },
+        || {
+            let begun = Instant::now();
+            for mapping in process.maps()?.iter().filter(|m| own(m)) {
+                let bytes = process.bytes(mapping.start, mapping.end - mapping.start)?;
+                std::hint::black_box(gm::Dual::digest(&bytes));
+            }
+            Ok(begun.elapsed().as_secs_f64() * 1e3)
+        },
+    )
+}
+
+/// A program of many packages, all of which are reached.
+const LARGE: [&str; 24] = [
+    "archive/zip",
+    "compress/bzip2",
+    "crypto/tls",
+    "crypto/x509",
+    "database/sql",
+    "debug/dwarf",
+    "debug/elf",
+    "debug/macho",
+    "debug/pe",
+    "encoding/gob",
+    "encoding/json",
+    "encoding/xml",
+    "expvar",
+    "go/printer",
+    "go/types",
+    "html/template",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "net/http/httputil",
+    "net/http/pprof",
+    "net/rpc",
+    "net/smtp",
+    "text/template",
+];
+
+/// Making a patch of a large program against linking the new build.
+fn making(plan: Plan) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let packages = if plan.sample { &LARGE[..1] } else { &LARGE[..] };
+    let large = |word: &str, flags: &[&str]| -> Result<PathBuf> {
+        let imports: String = packages.iter().map(|package| format!("\t_ \"{package}\"\n")).collect();
+        // A method looked up by a name that the linker cannot know keeps all methods of all types.
+        let source = format!(
+            "package main\n\nimport (\n\t\"os\"\n\t\"reflect\"\n{imports})\n\n//go:noinline\nfunc answer() string \
+             {{ return \"{word}\" }}\n\nfunc main() {{\n\tprintln(answer(), reflect.ValueOf(os.Stdout).\
+             MethodByName(os.Args[0]).IsValid())\n}}\n"
+        );
+        std::fs::write(folder.path().join("main.go"), source)?;
+        std::fs::write(folder.path().join("go.mod"), "module large\n\ngo 1.21\n")?;
+        let output = folder.path().join(word);
+        let mut build = go();
+        build.arg("build").args(flags).arg("-o").arg(&output).arg(".").current_dir(folder.path());
+        anyhow::ensure!(build.status()?.success(), "go build failed");
+        Ok(output)
+    };
+    const BARE: &str = "-ldflags=-compressdwarf=false";
+    let old = std::fs::read(large("old", &[BARE])?)?;
+    let flags = format!("{BARE} -T=0x6e5a1000");
+    let new = std::fs::read(large("new", &[&flags])?)?;
+    let what = format!("live patch: made from two builds of {:.0} MB", old.len() as f64 / 1e6);
+    let mut round = 0;
+    Row::alternate(
+        (&what, "go build of the new one, one line changed", "s"),
+        plan.rounds,
+        || {
+            let begun = Instant::now();
+            livepatch::build(&old, &new)?.encode()?;
+            Ok((begun.elapsed().as_secs_f64(), None))
+        },
+        || {
+            round += 1;
+            let begun = Instant::now();
+            large(&format!("new{round}"), &[&flags])?;
+            Ok(begun.elapsed().as_secs_f64())
+        },
+    )
 }
 
 /// Microseconds from the signal until all threads had stopped and were told to go on.

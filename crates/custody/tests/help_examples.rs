@@ -70,6 +70,14 @@ const NOT_HERE: &[(&str, &str)] = &[
         "custody anchor verify payments --bundle b.json --public-key build.pub.pem --unlogged",
         "there is no such bundle; `tests/seal_bundle.rs` makes one",
     ),
+    (
+        "custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1 --dry-run",
+        "it would reach what other runs of this test started; `tests/patch.rs` has names of its own",
+    ),
+    (
+        "custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1",
+        "it would reach what other runs of this test started; `tests/patch.rs` has names of its own",
+    ),
     ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
     (
         "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",
@@ -120,6 +128,7 @@ fn running(stage: &Home) -> Running {
     // It has begun when it says so.
     let mut said = [0; 6];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+    stage.write("payments.pid", child.id().to_string());
     Running(child)
 }
 

@@ -68,6 +68,10 @@ fn a_service_is_patched_and_led_back_and_the_ledger_knows() {
     assert_eq!((&back["code_before"], &back["code_after"]), (&done["code_after"], &done["code_before"]));
     assert_eq!(service.answer(), "OLD");
     home.run(&["patch", "rollback", "--pid", &pid], 1);
+    let snapshot = std::fs::read(done["snapshot"].as_str().unwrap()).unwrap();
+    let snapshot: Value = serde_json::from_slice(&snapshot).unwrap();
+    assert_eq!((&snapshot["code"], snapshot["pages"].as_array().unwrap().len()), (&done["code_before"], 1));
+    assert_eq!(back["snapshot"], done["snapshot"]);
     // What was placed is used again.
     home.run(&apply, 0);
     assert_eq!(service.answer(), "NEW");
@@ -188,6 +192,32 @@ fn only_the_sealed_file_is_patched_and_only_if_its_memory_is_its_own() {
 }
 
 #[test]
+fn a_rollback_is_refused_when_something_else_stands_there() {
+    let Some(home) = home() else { return };
+    let inspected = json(&home.run(&["patch", "inspect", "fix.cpatch", "--json"], 0));
+    home.run(&["patch", "sign", "fix.cpatch"], 0);
+    let mut service = Service::start(&home.folder().join("payments"));
+    let pid = service.pid();
+    home.run(&["patch", "apply", "--pid", &pid, "fix.cpatch"], 0);
+    let process = goproc::Process::open(pid.parse().unwrap()).unwrap();
+    // A byte of the ELF header, and padding behind the new function.
+    let new = inspected["functions"][0]["new"][0].as_u64().unwrap();
+    for (at, what) in [(0x40_0007, "its memory"), (new | 0xfff, "what was placed")] {
+        let before = goproc::Memory::bytes(&process, at, 1).unwrap();
+        process.write_forced(at, &[before[0] ^ 1]).unwrap();
+        let refused = refusal(&home, &["patch", "rollback", "--pid", &pid]);
+        assert!(refused.contains("rollback refused") && refused.contains(what), "{refused}");
+        assert_eq!(service.answer(), "NEW");
+        process.write_forced(at, &before).unwrap();
+    }
+    home.run(&["patch", "rollback", "--pid", &pid], 0);
+    assert_eq!(service.answer(), "OLD");
+    let refused: Vec<_> =
+        acts(&home).into_iter().filter(|event| event["act"] == "PATCH.ROLLBACK_REFUSED").collect();
+    assert_eq!((refused.len(), &refused[0]["severity"]), (2, &"CRITICAL".into()), "{refused:#?}");
+}
+
+#[test]
 fn the_name_of_a_process_must_be_of_one() {
     let Some(home) = home() else { return };
     home.run(&["patch", "sign", "fix.cpatch"], 0);
@@ -203,4 +233,58 @@ fn the_name_of_a_process_must_be_of_one() {
     // Two builds that stand on each other make no patch.
     home.run(&["patch", "build", "--old", "payments", "--new", "payments", "-o", "none.cpatch"], 2);
     assert!(!home.folder().join("none.cpatch").exists());
+}
+
+/// An address where somebody says that all is well, for as long as the test runs.
+fn healthy() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+    });
+    format!("http://{address}/health")
+}
+
+fn with<'a>(rollout: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [rollout, more].concat()
+}
+
+#[test]
+fn a_rollout_goes_in_stages_and_comes_back_by_itself() {
+    let Some(home) = home() else { return };
+    home.run(&["patch", "sign", "fix.cpatch"], 0);
+    let name = format!("rolled-{}", std::process::id());
+    let file = home.folder().join(&name);
+    std::fs::copy(home.folder().join("payments"), &file).unwrap();
+    let mut services: Vec<_> = (0..3).map(|_| Service::start(&file)).collect();
+    let address = healthy();
+    let rollout =
+        ["patch", "rollout", "fix.cpatch", "--name", &name, "--watch", "0", "--every", "1", "--json"];
+    home.run(&with(&rollout, &["--stages", "50,20"]), 2);
+    let done = json(&home.run(&with(&rollout, &["--stages", "30,100", "--health", &address]), 0));
+    let patched = done["stages"].as_array().unwrap().iter().map(|s| s["patched"].as_array().unwrap().len());
+    assert_eq!(patched.collect::<Vec<_>>(), [1, 2], "{done}");
+    for service in &mut services {
+        assert_eq!(service.answer(), "NEW");
+        home.run(&["patch", "rollback", "--pid", &service.pid()], 0);
+    }
+    // Nobody answers at the second address: three failures in a row, in the second stage too.
+    let failing =
+        ["--stages", "60,100", "--watch", "5", "--health", &address, "--health", "http://127.0.0.1:1/"];
+    assert!(refusal(&home, &with(&rollout, &failing)).contains("3 times in a row"));
+    assert_eq!(services.iter_mut().map(Service::answer).collect::<Vec<_>>(), ["OLD"; 3]);
+    let acts: Vec<_> = acts(&home).iter().map(|event| event["act"].as_str().unwrap().to_owned()).collect();
+    let count = |act: &str| acts.iter().filter(|found| *found == act).count();
+    let counts =
+        ["STARTED", "STAGE", "COMPLETED", "HALTED"].map(|act| count(&format!("PATCH.ROLLOUT.{act}")));
+    assert_eq!(
+        (counts, count("PATCH.APPLIED"), count("PATCH.ROLLED_BACK")),
+        ([2, 2, 1, 1], 5, 5),
+        "{acts:?}"
+    );
 }

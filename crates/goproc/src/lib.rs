@@ -18,6 +18,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod goroutines;
+mod machines;
 pub mod maps;
 pub mod memory;
 pub mod modules;
@@ -33,7 +34,8 @@ mod unwind;
 
 pub use elf::Executable;
 pub use error::{Error, Result};
-pub use goroutines::{GoRuntime, Goroutine, Machine, Position};
+pub use goroutines::{GoRuntime, Goroutine, Position};
+pub use machines::Machine;
 pub use maps::Mapping;
 pub use memory::Memory;
 pub use modules::{Function, Module, Modules};

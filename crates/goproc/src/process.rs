@@ -71,6 +71,20 @@ impl Process {
         Ok(found)
     }
 
+    /// When it started, in the kernel's ticks since the machine did: with its number, the name of this process and of no
+    /// other (`proc_pid_stat(5)`, field 22).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn started(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .map_err(|e| refused("ask for the start", self.pid, e))?;
+        // The name, field 2, stands in parentheses and may hold anything.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let field = rest.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+        field.ok_or_else(|| Error::damaged("the start of the process cannot be read"))
+    }
+
     /// How many threads it has, now: the kernel's own count, in one call (`proc_task_getattr` adds it to the links of the
     /// folder, which has two of its own).
     ///

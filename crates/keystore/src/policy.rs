@@ -275,6 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_patch_is_found_whatever_its_case() {
+        let digest = "9F".repeat(32);
+        let policy = policy(&format!("[[revoked]]\npatch = '{digest}'\nreason = 'leaks'"));
+        assert_eq!(policy.revoked(&digest.to_lowercase()), Some("leaks"));
+        assert_eq!(policy.revoked(&"00".repeat(32)), None);
+        assert!(policy.unmet(&[]).is_empty(), "it asks for nothing else");
+        for wrong in ["patch = '9f'\nreason = 'short'", "patch = ''\nreason = ''", "reason = 'which?'"] {
+            assert!(Policy::parse(&format!("version = 1\n[[revoked]]\n{wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_say_how_they_were_judged() {
+        let policy = policy("[[require]]\nkeys = ['a', 'b']\nthreshold = 2");
+        let judged = policy.judged(&[signed("a", Algorithm::Sm2)]);
+        assert_eq!((judged.len(), judged[0].found, judged[0].wanted), (1, 1, 2));
+    }
+
+    #[test]
     fn any_all_and_so_many_of() {
         let (a, b, c) =
             (signed("a", Algorithm::Ed25519), signed("b", Algorithm::Sm2), signed("c", Algorithm::EcdsaP256));

@@ -42,6 +42,12 @@ pub(crate) const MODULE: u64 = 0x868;
 pub(crate) const FACTS: u64 = 0x870;
 /// Address and size of the code that the patch was made for, and behind them its SHA-256 before any patch.
 pub(crate) const TEXT: u64 = 0x900;
+/// SHA-256 of what was placed and may not be written; zeros while it is not known.
+pub(crate) const PLACED: u64 = 0x930;
+/// How many regions there are besides the record, then address and size of each, the access in the low bits of the size.
+pub(crate) const REGIONS: u64 = 0x950;
+/// How many there is room for, up to the cells.
+pub(crate) const REGIONS_ROOM: usize = 100;
 /// The cells of the new interface tables begin here; the masks of the new data and the list of switches follow.
 pub(crate) const CELLS: u64 = 0x1000;
 /// The size of a page.

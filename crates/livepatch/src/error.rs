@@ -105,6 +105,12 @@ pub enum Error {
         /// Its state.
         what: String,
     },
+    /// What a rollback relies on does not hold; the process runs as before.
+    #[error("rollback refused: {what}")]
+    RollbackRefused {
+        /// What does not hold.
+        what: String,
+    },
     /// No safe moment was found; the process runs as before.
     #[error("no safe moment in {attempts} attempts: {what}")]
     NoSafeMoment {

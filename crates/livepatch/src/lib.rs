@@ -24,8 +24,8 @@ mod statement;
 pub use build::{Sources, build, build_from};
 pub use error::{Error, Result};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use live::{Options, Status, Stop, apply, pile, rollback, status};
+pub use live::{Options, Page, Snapshot, Status, Stop, Variable, apply, pile, rollback, status};
 pub use patch::{
-    Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Source, Switch, Table, Text,
+    Access, FunctionChange, Head, MethodRecord, Patch, Piece, Region, Relied, Source, Switch, Table, Text,
 };
 pub use statement::{Build, MAX_STATEMENT, PAYLOAD_TYPE, Sealed, Statement};

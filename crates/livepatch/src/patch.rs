@@ -60,6 +60,9 @@ pub struct Head {
     pub added: Vec<String>,
     /// Variables that only the new build has, or that it does not share.
     pub fresh: Vec<String>,
+    /// The old build's variables that the new code uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relies: Vec<Relied>,
     /// The words that lead callers to new code.
     pub switches: Vec<Switch>,
     /// What is mapped.
@@ -111,6 +114,18 @@ pub struct FunctionChange {
     /// Where the new source is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_source: Option<Source>,
+}
+
+/// A variable of the old build that new code uses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relied {
+    /// With its package.
+    pub name: String,
+    /// Its first address.
+    pub address: u64,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// Lines of a source file, as the function table has them.
@@ -334,6 +349,7 @@ impl Head {
         let places = places.chain(self.regions.iter_mut().map(|r| &mut r.address));
         let places = places.chain(self.pieces.iter_mut().map(|p| &mut p.address));
         let places = places.chain(self.methods.iter_mut().map(|m| &mut m.at));
+        let places = places.chain(self.relies.iter_mut().map(|r| &mut r.address));
         let tables = self.tables.iter_mut();
         let tables = tables.flat_map(|t| [&mut t.address, &mut t.cell].into_iter().chain(t.words.iter_mut()));
         places.chain(tables).for_each(|place| *place = place.wrapping_add(bias));

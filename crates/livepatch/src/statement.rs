@@ -99,3 +99,40 @@ impl Statement {
         self.expires.is_some_and(|expires| expires <= now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement() -> Statement {
+        let build = |id: &str| Build { id: id.to_owned(), seal: None };
+        Statement {
+            sha256: "aa".to_owned(),
+            sm3: "bb".to_owned(),
+            old: build("01"),
+            new: build("02"),
+            signed: Timestamp::UNIX_EPOCH,
+            expires: None,
+        }
+    }
+
+    #[test]
+    fn it_holds_until_it_expires() {
+        let second = |n| Timestamp::from_second(n).expect("a time");
+        let mut statement = statement();
+        assert!(!statement.has_expired(second(1 << 40)));
+        statement.expires = Some(second(10));
+        assert!(!statement.has_expired(second(9)) && statement.has_expired(second(10)));
+        assert_eq!(Statement::decode(&statement.encode().expect("written")).ok(), Some(statement.clone()));
+        statement.expires = Some(second(0));
+        assert!(Statement::decode(&statement.encode().expect("written")).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_and_great_length_are_refused() {
+        let text = String::from_utf8(statement().encode().expect("written")).expect("text");
+        assert!(Statement::decode(text.as_bytes()).is_ok());
+        assert!(Statement::decode(text.replacen('{', "{\"also\":1,", 1).as_bytes()).is_err());
+        assert!(Statement::decode(format!("{text}{}", " ".repeat(MAX_STATEMENT)).as_bytes()).is_err());
+    }
+}

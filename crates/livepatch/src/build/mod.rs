@@ -16,6 +16,7 @@ mod mask;
 mod methods;
 mod modules;
 mod program;
+mod relies;
 mod source;
 mod switch;
 mod tables;
@@ -27,7 +28,6 @@ use std::rc::Rc;
 use describe::Descriptions;
 use file::File;
 use foreign::Foreign;
-use gm::Dual;
 use goproc::GoRuntime;
 use goproc::elf::Executable;
 use lead::Lead;
@@ -152,6 +152,7 @@ pub fn build_from(sources: &Sources<'_>) -> Result<Patch> {
         functions: functions.collect(),
         added: comparison.added.iter().map(|at| after.functions[*at].name.to_owned()).collect(),
         fresh,
+        relies: relies::variables(&lead, &comparison),
         switches: switches.words,
         regions: Vec::new(),
         pieces: Vec::new(),
@@ -175,7 +176,13 @@ fn code_of<'a>(running: &Executable<'a>, address: u64, end: u64) -> Result<&'a [
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Dual::digest(bytes).sha256)
+    hex::encode(sha256_bytes(bytes))
+}
+
+pub(crate) fn sha256_bytes(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [[0; 32]];
+    gm::sha256::digest_prefixed(&[], &[bytes], &mut digest);
+    digest[0]
 }
 
 /// Above the old image and every patch upon it, for offsets from the new types to old ones are negative; within reach of a

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::patch::Head;
 
 /// What a patch writes: where, what stood there, what stands there now.
-type Written = (u64, Vec<u8>, Vec<u8>);
+pub(super) type Written = (u64, Vec<u8>, Vec<u8>);
 
 const INT3: u8 = 0xcc;
 /// One read of memory that is compared: large enough to cost few calls, small enough to be no burden.
@@ -94,7 +94,7 @@ impl<'p> Target<'p> {
     }
 
     /// What the records of all patches say that they write into the old image: place, bytes before, bytes after.
-    fn changes(&self, carried: &[Status]) -> Result<Vec<Written>> {
+    pub(super) fn changes(&self, carried: &[Status]) -> Result<Vec<Written>> {
         let mut found = Vec::new();
         for status in carried {
             let switches = recorded(self.process, status.record)?;
@@ -119,7 +119,10 @@ impl<'p> Target<'p> {
         let mut probes = 0;
         for segment in segments.iter().filter(|segment| !segment.writable) {
             let mut running = self.read(segment)?;
-            restore(&mut running, segment, changes);
+            if segment.executable {
+                take_out_loan(&mut running);
+            }
+            restore(&mut running, segment.address, changes);
             let strange = running.iter().zip(segment.bytes).enumerate().filter(|(_, (a, b))| a != b);
             for (at, (found, _)) in strange {
                 if *found != INT3 || !segment.executable || !allow_probes {
@@ -145,13 +148,10 @@ impl<'p> Target<'p> {
     }
 }
 
-/// What is ours and known is put back as it was.
-fn restore(running: &mut [u8], segment: &Segment<'_>, changes: &[Written]) {
-    if segment.executable {
-        take_out_loan(running);
-    }
+/// What is ours and known is put back as it was, in memory that begins at `start`.
+pub(super) fn restore(running: &mut [u8], start: u64, changes: &[Written]) {
     for (place, before, after) in changes {
-        let Some(at) = place.checked_sub(segment.address).and_then(|at| usize::try_from(at).ok()) else {
+        let Some(at) = place.checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
             continue;
         };
         if let Some(found) = running.get_mut(at..at.saturating_add(after.len()))

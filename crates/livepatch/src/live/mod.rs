@@ -6,7 +6,9 @@
 //! after it, one that runs the new. The next `apply` finds the record and goes on from there.
 
 mod check;
+mod intact;
 mod place;
+mod snapshot;
 mod stop;
 mod tables;
 mod walk;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use goproc::{Memory as _, Process};
 
+pub use snapshot::{Page, Snapshot, Variable};
 pub use stop::Stop;
 
 use check::Target;
@@ -108,9 +111,11 @@ pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Optio
     if !prepared {
         place::place(&target, patch, digest)?;
     }
-    let stop = stop::switch(&target, patch, options)?;
+    let snapshot = Snapshot::take(process, &patch.head, &hex::encode(digest), &found.code)?;
+    let stop = stop::switch(&target, patch, &carried, options)?;
     let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
-    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
+    let snapshot = Some(snapshot);
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, snapshot, ..stop })
 }
 
 /// Leads every caller back to the code that ran before the last patch of those that are switched on. What was placed stays:
@@ -124,8 +129,11 @@ pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
     let target = Target::of(process, facts(process, status.record)?.runtime)?;
-    let found = target.check_carried(status.record, &pile)?;
-    let stop = stop::take_back(&target, status.record, options)?;
+    let found = target.check_carried(status.record, &pile).map_err(|error| match error {
+        Error::OtherBuild { what } => Error::RollbackRefused { what },
+        other => other,
+    })?;
+    let stop = stop::take_back(&target, status.record, &pile, options)?;
     let after = check::digest(process, check::text_range(process, status.record)?)?;
     Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }

@@ -4,6 +4,7 @@ use goproc::call::{self, Lender};
 use goproc::{Executable, Process};
 
 use super::check::Target;
+use super::intact;
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Region};
@@ -29,8 +30,10 @@ pub(super) fn place(target: &Target<'_>, patch: &Patch, digest: &[u8; 32]) -> Re
         if address == control {
             process.write_forced(control + control::DIGEST, digest)?;
             process.write_forced(control + control::TEXT, &text(patch)?)?;
+            process.write_forced(control + control::REGIONS, &intact::written(&patch.head)?)?;
         }
     }
+    intact::remember(target, control, &[])?;
     process.write_forced(control + control::PREPARED, &1_u64.to_le_bytes())?;
     Ok(())
 }

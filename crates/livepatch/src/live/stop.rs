@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use goproc::{Memory as _, Modules, Tracer};
 
 use super::check::Target;
-use super::walk::{Seen, Walk};
-use super::{Options, recorded, tables};
+use super::intact::{self, Pages};
+use super::snapshot::Snapshot;
+use super::walk::{Safe, Seen, Walk};
+use super::{Options, Status, recorded, tables};
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Switch};
@@ -39,9 +41,18 @@ pub struct Stop {
     pub code_after: String,
     /// How many probes of the kernel stand in it.
     pub probes: usize,
+    /// How many words on the stacks of calls that are inside new code name it.
+    pub references: usize,
+    /// What stood there before an `apply`.
+    pub snapshot: Option<Snapshot>,
 }
 
-pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Result<Stop> {
+pub(super) fn switch(
+    target: &Target<'_>,
+    patch: &Patch,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
     let head = &patch.head;
     let code: Vec<(u64, u64)> = head
         .regions
@@ -50,7 +61,7 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
         .map(|r| (r.address, r.address + r.size))
         .collect();
     let modules = target.runtime.modules(target.process)?;
-    let stop = at_safe_moment(target, &modules, &head.switches, &code, options, || {
+    let stop = at_safe_moment(target, &modules, &head.switches, &code, options, |_, _| {
         if options.dry_run {
             return Ok(());
         }
@@ -63,6 +74,10 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
             }
         }
         link(target, &modules, head.control, head.module)?;
+        if !head.tables.is_empty() {
+            // New constants may be led to tables that the process made: what was placed is known again afterwards.
+            intact::forget(target.process, head.control)?;
+        }
         tables::register(target, &head.tables)?;
         tables::complete(target, &head.methods)?;
         for switch in &head.switches {
@@ -72,28 +87,46 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
         target.process.write_forced(head.control + control::FLAG, &1_u64.to_le_bytes())?;
         Ok(())
     })?;
+    if !head.tables.is_empty() && !options.dry_run {
+        intact::remember(target, head.control, carried)?;
+    }
     Ok(Stop { functions: head.switches.len(), ..stop })
 }
 
-pub(super) fn take_back(target: &Target<'_>, record: u64, options: Options) -> Result<Stop> {
-    let switches = recorded(target.process, record)?;
-    let modules = target.runtime.modules(target.process)?;
+pub(super) fn take_back(
+    target: &Target<'_>,
+    record: u64,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
+    let process = target.process;
+    let switches = recorded(process, record)?;
+    let modules = target.runtime.modules(process)?;
+    intact::check(target, record, carried, &switches, &modules)?;
     // The code that the patch placed lies in the module that it linked.
-    let module = target.process.word(record + control::MODULE)?;
+    let module = process.word(record + control::MODULE)?;
     let new = modules.0.iter().filter(|m| m.address == module);
     let code: Vec<(u64, u64)> = new.map(|m| (m.min_pc, m.max_pc)).collect();
-    let stop = at_safe_moment(target, &modules, &switches, &code, options, || {
+    let stop = at_safe_moment(target, &modules, &switches, &code, options, |before, look| {
         if options.dry_run {
             return Ok(());
         }
+        let pages = Pages::of(process, &switches, |switch| switch.before)?;
         // This one store takes the patch back; what follows only tidies up.
-        target.process.write_forced(record + control::FLAG, &0_u64.to_le_bytes())?;
+        process.write_forced(record + control::FLAG, &0_u64.to_le_bytes())?;
         for switch in &switches {
-            if target.process.word(switch.entry)? == switch.after {
-                target.process.write_forced(switch.entry, &switch.before.to_le_bytes())?;
-            }
+            process.write_forced(switch.entry, &switch.before.to_le_bytes())?;
         }
-        Ok(())
+        if pages.hold(process)? && look()? == Some(before) {
+            return Ok(());
+        }
+        for switch in &switches {
+            process.write_forced(switch.entry, &switch.after.to_le_bytes())?;
+        }
+        process.write_forced(record + control::FLAG, &1_u64.to_le_bytes())?;
+        Err(Error::RollbackRefused {
+            what: "memory or stacks were not as they must be afterwards".to_owned(),
+        })
     })?;
     Ok(Stop { functions: switches.len(), ..stop })
 }
@@ -104,7 +137,7 @@ fn at_safe_moment(
     switches: &[Switch],
     code: &[(u64, u64)],
     options: Options,
-    mut act: impl FnMut() -> Result<()>,
+    mut act: impl FnMut(Safe, &mut dyn FnMut() -> Result<Option<Safe>>) -> Result<()>,
 ) -> Result<Stop> {
     let mut walk = Walk::new(target, modules, switches, code);
     walk.rehearse();
@@ -123,19 +156,19 @@ fn at_safe_moment(
         }
         let threads = tracer.threads().count();
         match walk.look(&tracer)? {
-            Seen::Safe { goroutines, inside } => {
-                let done = act();
+            Seen::Safe(safe) => {
+                let done = act(safe, &mut || walk.look(&tracer).map(Seen::safe));
                 tracer.release()?;
                 done?;
-                let stop = Stop {
+                return Ok(Stop {
                     stopped_for: begin.elapsed(),
                     attempts,
                     threads,
-                    goroutines,
-                    inside,
+                    goroutines: safe.goroutines,
+                    inside: safe.inside,
+                    references: safe.references,
                     ..Stop::default()
-                };
-                return Ok(stop);
+                });
             }
             Seen::Unsafe(because) => what = because,
         }

@@ -20,14 +20,38 @@ const BYTES: usize = 8 << 20;
 /// What was seen while all threads stood still.
 pub(super) enum Seen {
     /// Nobody is in the way.
-    Safe {
-        /// How many goroutines there are.
-        goroutines: usize,
-        /// How many of them are inside new code.
-        inside: usize,
-    },
+    Safe(Safe),
     /// Somebody is, and who.
     Unsafe(String),
+}
+
+/// What all stacks together say.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Safe {
+    /// How many goroutines there are.
+    pub(super) goroutines: usize,
+    /// How many of them are inside new code.
+    pub(super) inside: usize,
+    /// How many words on the stacks of those name new code.
+    pub(super) references: usize,
+    /// Every frame of every goroutine, digested.
+    topology: u64,
+}
+
+impl Seen {
+    pub(super) fn safe(self) -> Option<Safe> {
+        match self {
+            Self::Safe(safe) => Some(safe),
+            Self::Unsafe(_) => None,
+        }
+    }
+}
+
+impl Safe {
+    /// FNV-1a over words: it tells two looks at one moment apart, and protects from nobody.
+    fn add(&mut self, word: u64) {
+        self.topology = (self.topology ^ word).wrapping_mul(0x0100_0000_01b3);
+    }
 }
 
 /// Walks all stacks of one process, again and again, and remembers what does not change in between.
@@ -106,7 +130,7 @@ impl<'w, 'p> Walk<'w, 'p> {
         for goroutine in &goroutines {
             match standing(goroutine, &machines, &threads) {
                 Some(standing) => found.push(standing),
-                None => return Ok(between(goroutine)),
+                None => return Ok(Seen::Unsafe(between(goroutine))),
             }
         }
         self.walk(&found)
@@ -114,7 +138,7 @@ impl<'w, 'p> Walk<'w, 'p> {
 
     /// Every stack, read in batches.
     fn walk(&mut self, standing: &[Standing<'_>]) -> Result<Seen> {
-        let mut inside = 0;
+        let mut safe = Safe { goroutines: standing.len(), ..Safe::default() };
         let mut rest = standing;
         while !rest.is_empty() {
             let (batch, tail) = rest.split_at(batch(rest));
@@ -125,21 +149,42 @@ impl<'w, 'p> Walk<'w, 'p> {
             for one in batch {
                 let (stack, others) = stacks.split_at(one.length);
                 stacks = others;
-                if !self.unwinder.unwind(stack, one.pc, one.sp, &mut self.frames) {
-                    return Ok(between(one.goroutine));
+                if let Some(because) = self.walk_one(one, stack, &mut safe) {
+                    return Ok(Seen::Unsafe(because));
                 }
-                if self.frames.iter().any(|frame| self.is_overwritten(frame.pc)) {
-                    let id = one.goroutine.id;
-                    return Ok(Seen::Unsafe(format!(
-                        "goroutine {id} is at the entry of a function that changes"
-                    )));
-                }
-                let is_inside =
-                    |frame: &Frame| self.code.iter().any(|(start, end)| (*start..*end).contains(&frame.pc));
-                inside += usize::from(self.frames.iter().any(is_inside));
             }
         }
-        Ok(Seen::Safe { goroutines: standing.len(), inside })
+        Ok(Seen::Safe(safe))
+    }
+
+    /// Adds one stack, or says why it makes the moment unsafe.
+    fn walk_one(&mut self, one: &Standing<'_>, stack: &[u8], safe: &mut Safe) -> Option<String> {
+        if !self.unwinder.unwind(stack, one.pc, one.sp, &mut self.frames) {
+            return Some(between(one.goroutine));
+        }
+        safe.add(one.goroutine.id);
+        let mut inside = false;
+        for frame in &self.frames {
+            if self.is_overwritten(frame.pc) {
+                return Some(format!(
+                    "goroutine {} is at the entry of a function that changes",
+                    one.goroutine.id
+                ));
+            }
+            inside |= self.is_new(frame.pc);
+            safe.add(frame.pc);
+            safe.add(frame.sp);
+        }
+        if inside {
+            safe.inside += 1;
+            let words = stack.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+            safe.references += words.filter(|word| self.is_new(*word)).count();
+        }
+        None
+    }
+
+    fn is_new(&self, address: u64) -> bool {
+        self.code.iter().any(|(start, end)| (*start..*end).contains(&address))
     }
 
     fn is_overwritten(&self, pc: u64) -> bool {
@@ -167,6 +212,6 @@ fn batch(standing: &[Standing<'_>]) -> usize {
     standing.iter().take(STACKS).take_while(fits).count().max(1)
 }
 
-fn between(goroutine: &Goroutine) -> Seen {
-    Seen::Unsafe(format!("goroutine {} is between two states", goroutine.id))
+fn between(goroutine: &Goroutine) -> String {
+    format!("goroutine {} is between two states", goroutine.id)
 }

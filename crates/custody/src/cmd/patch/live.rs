@@ -12,11 +12,11 @@ use crate::failure::Outcome;
 pub(super) const APPLY_HELP: &str = "Everything is placed while the process runs; it is stopped once, for the switch. Killed at any moment, this command leaves a\n\
     process that runs on, patched or not; the same command then goes on from there.\n\
     Exit code 1: the patch may not be applied, is not for what runs, or no safe moment came; the process runs as before.\n\n\
-    Examples:\n  $ custody patch apply --name live-payments fix.cpatch --dry-run\n  \
-    $ custody patch apply --name live-payments fix.cpatch";
-pub(super) const STATUS_HELP: &str = "Examples:\n  $ custody patch status --name live-payments";
+    Examples:\n  $ custody patch apply --pid $(cat payments.pid) fix.cpatch --dry-run\n  \
+    $ custody patch apply --pid $(cat payments.pid) fix.cpatch";
+pub(super) const STATUS_HELP: &str = "Examples:\n  $ custody patch status --pid $(cat payments.pid)";
 pub(super) const ROLLBACK_HELP: &str = "What was placed stays mapped, because goroutines may be in it; nobody is led there any more.\n\n\
-    Examples:\n  $ custody patch rollback --name live-payments";
+    Examples:\n  $ custody patch rollback --pid $(cat payments.pid)";
 
 #[derive(Args)]
 pub(super) struct ApplyArgs {
@@ -95,13 +95,13 @@ mod platform {
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod platform {
+pub(super) mod platform {
     use goproc::Process;
     use livepatch::Options;
 
     use super::super::report::{Begun, Carried, Done, Failed};
     use super::super::signature::Vouched;
-    use super::super::{failure, text};
+    use super::super::{failure, snapshot, text};
     use super::{ApplyArgs, Context, Opened, Outcome, RollbackArgs, StatusArgs};
     use crate::failure::Failure;
 
@@ -119,7 +119,7 @@ mod platform {
     }
 
     /// Applies a patch for which somebody vouched, and records it.
-    fn applied(
+    pub(in crate::cmd::patch) fn applied(
         process: &Process,
         opened: &Opened,
         vouched: &Vouched,
@@ -129,13 +129,16 @@ mod platform {
         let sha256 = opened.sha256();
         let begun = Begun { act: "apply", pid: process.pid(), patch: &sha256, dry_run: options.dry_run };
         context.note(&begun)?;
+        let what = format!("process {} was not patched", process.pid());
         let stop = livepatch::apply(process, &opened.patch, &opened.digest.sha256, options)
-            .map_err(|e| failure(e, &format!("process {} was not patched", process.pid())))
-            .map_err(|e| failed(e, &begun, context))?;
+            .map_err(|e| failed(e, &what, &begun, context))?;
         let functions = opened.patch.head.functions.iter();
         let names = text::names(functions.filter(|f| f.kept.is_none()).map(|f| f.name.as_str()));
         let mut done = Done::of("PATCH.APPLIED", process.pid(), sha256, &stop, options.dry_run);
         (done.keys, done.names) = (vouched.key_ids(), names);
+        if let Some(snapshot) = stop.snapshot.as_ref().filter(|_| !options.dry_run) {
+            done.snapshot = snapshot::keep(snapshot, process, context)?;
+        }
         context.note(&done)?;
         Ok(done)
     }
@@ -148,21 +151,32 @@ mod platform {
     }
 
     /// Takes a patch back, and records it.
-    fn led_back(process: &Process, options: Options, context: &Context) -> Result<Done, Failure> {
+    pub(in crate::cmd::patch) fn led_back(
+        process: &Process,
+        options: Options,
+        context: &Context,
+    ) -> Result<Done, Failure> {
         let what = |e| failure(e, &format!("process {} was not led back", process.pid()));
         let patch = livepatch::status(process).map_err(what)?.map(|c| c.digest).unwrap_or_default();
         let begun = Begun { act: "rollback", pid: process.pid(), patch: &patch, dry_run: options.dry_run };
         context.note(&begun)?;
-        let stop =
-            livepatch::rollback(process, options).map_err(what).map_err(|e| failed(e, &begun, context))?;
-        let done = Done::of("PATCH.ROLLED_BACK", process.pid(), patch.clone(), &stop, options.dry_run);
+        let name = format!("process {} was not led back", process.pid());
+        let stop = livepatch::rollback(process, options).map_err(|e| failed(e, &name, &begun, context))?;
+        let mut done = Done::of("PATCH.ROLLED_BACK", process.pid(), patch.clone(), &stop, options.dry_run);
+        if let Some((file, snapshot)) = snapshot::find(process, &patch, context) {
+            done.changed_variables = snapshot.changed_variables(process).map_err(what)?;
+            done.snapshot = Some(file);
+        }
         context.note(&done)?;
         Ok(done)
     }
 
     /// What did not come about is recorded too.
-    fn failed(failure: Failure, begun: &Begun<'_>, context: &Context) -> Failure {
-        let _ = context.note(&Failed { begun, why: failure.to_string() }); // it says so itself when it cannot
+    fn failed(error: livepatch::Error, what: &str, begun: &Begun<'_>, context: &Context) -> Failure {
+        let is_refused_rollback = matches!(error, livepatch::Error::RollbackRefused { .. });
+        let failure = failure(error, what);
+        let failed = Failed { begun, is_refused_rollback, why: failure.to_string() };
+        let _ = context.note(&failed); // it says so itself when it cannot
         failure
     }
 

@@ -8,7 +8,10 @@ mod make;
 mod process;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod report;
+mod rollout;
 mod signature;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod snapshot;
 mod text;
 
 use std::io::Read as _;
@@ -55,6 +58,9 @@ enum Verb {
     /// Lead every caller back to the old code
     #[command(after_help = live::ROLLBACK_HELP)]
     Rollback(live::RollbackArgs),
+    /// Patch the processes of one name in stages, watched, and lead all back when a stage does not hold
+    #[command(after_help = rollout::HELP)]
+    Rollout(rollout::RolloutArgs),
 }
 
 /// Runs `custody patch`.
@@ -67,6 +73,7 @@ pub(crate) fn run(args: PatchArgs, context: &Context) -> Outcome {
         Verb::Apply(args) => live::apply(&args, context),
         Verb::Status(args) => live::status(&args, context),
         Verb::Rollback(args) => live::rollback(&args, context),
+        Verb::Rollout(args) => rollout::run(&args, context),
     }
 }
 
@@ -120,6 +127,7 @@ fn failure(error: Error, what: &str) -> Failure {
             | Error::OtherBuild { .. }
             | Error::State { .. }
             | Error::NoSafeMoment { .. }
+            | Error::RollbackRefused { .. }
     );
     let is_place =
         matches!(error, Error::Process(_) | Error::Unreadable { source: goproc::Error::Platform, .. });
@@ -141,6 +149,9 @@ fn hint(error: &Error) -> Option<&'static str> {
             "make the patch from the file that the process runs; probes in it are let be with `--allow-probes`"
         }
         Error::State { .. } => "see what it carries with `custody patch status`",
+        Error::RollbackRefused { .. } => {
+            "the service runs as it did; find out who else changes it, or let `custody run` start it anew"
+        }
         Error::NoSafeMoment { .. } => "nothing was changed; try again, or with more `--attempts`",
         Error::OtherShape => "build both with the same `-buildmode`",
         Error::NotTwin { .. } => "strip after the link, or build both with `-trimpath`",

@@ -15,6 +15,9 @@ pub(super) struct ProcessArgs {
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(super) use here::{all_named, open};
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod here {
     use goproc::Process;
 
@@ -33,7 +36,7 @@ mod here {
         }
     }
 
-    fn open(pid: i32) -> Result<Process, Failure> {
+    pub(in crate::cmd::patch) fn open(pid: i32) -> Result<Process, Failure> {
         Process::open(pid).map_err(|e| match e {
             goproc::Error::Gone { .. } => Failure::input(e),
             other => Failure::environment(other)
@@ -42,7 +45,7 @@ mod here {
     }
 
     /// Every process whose executable has this name, by number.
-    fn all_named(name: &str) -> Result<Vec<i32>, Failure> {
+    pub(in crate::cmd::patch) fn all_named(name: &str) -> Result<Vec<i32>, Failure> {
         let processes = std::fs::read_dir("/proc").map_err(Failure::environment)?;
         let runs = |pid: &i32| {
             let file = std::fs::read_link(format!("/proc/{pid}/exe"));

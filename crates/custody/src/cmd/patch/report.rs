@@ -28,12 +28,17 @@ impl Recorded for Begun<'_> {
 #[derive(Serialize)]
 pub(super) struct Failed<'a> {
     pub(super) begun: &'a Begun<'a>,
+    pub(super) is_refused_rollback: bool,
     pub(super) why: String,
 }
 
 impl Recorded for Failed<'_> {
     fn fact(&self) -> Option<Fact> {
-        let fact = Fact::new("PATCH.FAILED").severity(Severity::Error).subject("svc", "custody");
+        let (act, severity) = match self.is_refused_rollback {
+            true => ("PATCH.ROLLBACK_REFUSED", Severity::Critical),
+            false => ("PATCH.FAILED", Severity::Error),
+        };
+        let fact = Fact::new(act).severity(severity).subject("svc", "custody");
         let fact =
             fact.object("patch", self.begun.patch.to_owned()).object("pid", self.begun.pid.to_string());
         let fact = fact.context("what", self.begun.act).context("why", self.why.clone());
@@ -69,6 +74,14 @@ pub(super) struct Done {
     code_before: String,
     code_after: String,
     probes: usize,
+    /// Words on the stacks of calls that are inside new code, and name it.
+    references: usize,
+    /// Where it is kept what stood there before, or where it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) snapshot: Option<String>,
+    /// The old build's variables that the new code uses, and that are not as they were when it came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) changed_variables: Vec<String>,
     pub(super) dry_run: bool,
 }
 
@@ -85,6 +98,9 @@ impl Recorded for Done {
             .context("goroutines", self.goroutines.to_string())
             .context("inside", self.inside.to_string())
             .context("functions", self.functions.to_string());
+        if let Some(snapshot) = &self.snapshot {
+            fact = fact.context("snapshot", snapshot.clone());
+        }
         for (key, value) in [("names", &self.names), ("keys", &self.keys)] {
             if !value.is_empty() {
                 fact = fact.context(key, value.clone());
@@ -111,6 +127,9 @@ impl Done {
             code_before: stop.code_before.clone(),
             code_after: stop.code_after.clone(),
             probes: stop.probes,
+            references: stop.references,
+            snapshot: None,
+            changed_variables: Vec::new(),
             dry_run,
         }
     }
@@ -128,6 +147,13 @@ impl Done {
                 "  inside    {} goroutines are in new code and leave it by themselves\n",
                 self.inside
             );
+        }
+        if let Some(file) = &self.snapshot {
+            text += &format!("  snapshot  `{file}`\n");
+        }
+        if !self.changed_variables.is_empty() {
+            text +=
+                &format!("  variables {} changed since the patch came\n", self.changed_variables.join(", "));
         }
         if self.probes > 0 {
             text += &format!("  probes    {} breakpoints were let be\n", self.probes);
