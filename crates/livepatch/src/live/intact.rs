@@ -8,11 +8,9 @@
 use goproc::{Memory as _, Modules, Process};
 
 use super::check::Target;
-use crate::control::{self, PAGE};
+use crate::control::{self, PAGE, PAGE_LENGTH as LENGTH};
 use crate::error::{Error, Result};
 use crate::patch::{Access, Head, Region, Switch};
-
-const LENGTH: usize = PAGE as usize;
 
 /// What the record keeps of the regions: how many, then address and size, with the access in the bits that a size in
 /// pages leaves free.
