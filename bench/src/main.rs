@@ -14,6 +14,8 @@ mod measure;
 mod patch;
 mod pe;
 #[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -59,6 +61,8 @@ fn main() -> Result<()> {
         ("pe", pe::run),
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         ("patch", patch::run),
+        #[cfg(target_os = "linux")]
+        ("probe", probe::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

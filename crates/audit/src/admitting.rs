@@ -14,7 +14,7 @@ const OWN_PREFIXES: [&str; 4] = ["LEDGER.", "VAULT.", "ERASURE.", "HOLD."];
 const OWN_ACTIONS: [&str; 2] = ["AUDIT.REVEALED", "AUDIT.DISCLOSED"];
 
 /// Bytes that a stored form has beyond what was offered: the peer's fields and a longer fraction.
-const LONGER: usize = 192;
+const LONGER: usize = 256;
 
 /// A batch that was admitted.
 #[derive(Default)]

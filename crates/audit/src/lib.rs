@@ -77,6 +77,6 @@ pub use session::{Recorder, Session, open};
 pub use settings::LedgerSettings;
 pub use spill::{Spill, Spilled};
 pub use tap::{Note, Tap};
-pub use traces::MAX_TRACE_AGE;
+pub use traces::{MAX_TRACE_AGE, trace_of};
 pub use verify::{Verification, verify, verify_since};
 pub use window::WINDOW;

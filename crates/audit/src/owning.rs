@@ -74,6 +74,15 @@ impl Session {
         Ok(())
     }
 
+    /// What happens to events of rings while the disk is full, from now on.
+    ///
+    /// # Errors
+    /// When this process is not the owner.
+    pub fn rings_when_full(&self, when: crate::ring::WhenDiskFull) -> Result<(), AuditError> {
+        self.as_owner()?.owner.rings.set_when_full(when);
+        Ok(())
+    }
+
     /// What was counted since the home was opened.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub(crate) struct Peer {
     pub(crate) uid: String,
     pub(crate) gid: String,
     pub(crate) exe: Option<String>,
+    /// The machine that it runs on: this one.
+    pub(crate) host: String,
     /// Over a network there is no process to name: only what the caller showed.
     pub(crate) caller: Option<Caller>,
 }
@@ -28,7 +30,7 @@ impl Peer {
         #[cfg(not(unix))]
         let (uid, gid) = (String::new(), String::new());
         let exe = std::env::current_exe().ok().map(|path| shorten(&path.to_string_lossy()));
-        Self { pid: pid.to_string(), uid, gid, exe, caller: None }
+        Self { pid: pid.to_string(), uid, gid, exe, host: crate::clock::host(), caller: None }
     }
 
     /// The process at the other end of a socket (`SO_PEERCRED`).
@@ -42,6 +44,7 @@ impl Peer {
             uid: peer.uid().to_string(),
             gid: peer.gid().to_string(),
             exe: exe.map(|path| shorten(&path.to_string_lossy())),
+            host: crate::clock::host(),
             caller: None,
         })
     }
@@ -56,15 +59,16 @@ impl Peer {
     /// Who came in over a network.
     pub(crate) fn remote(caller: Caller) -> Self {
         let none = String::new;
-        Self { pid: none(), uid: none(), gid: none(), exe: None, caller: Some(caller) }
+        Self { pid: none(), uid: none(), gid: none(), exe: None, host: none(), caller: Some(caller) }
     }
 
     /// Writes `peer.*` into an event's context.
     pub(crate) fn sign<'a>(&'a self, event: &mut Event<'a>) {
         // In the order of the keys, so that they go in together.
-        let known: [(&str, &str); 4] = [
+        let known: [(&str, &str); 5] = [
             ("peer.exe", self.exe.as_deref().unwrap_or_default()),
             ("peer.gid", &self.gid),
+            ("peer.host", &self.host),
             ("peer.pid", &self.pid),
             ("peer.uid", &self.uid),
         ];

@@ -112,7 +112,7 @@ impl Spill {
     }
 
     /// Puts leaves behind those that wait; durable when this returns, all or none.
-    fn push(&self, leaves: &Leaves) -> Result<(), AuditError> {
+    pub(crate) fn push(&self, leaves: &Leaves) -> Result<(), AuditError> {
         let mut state = self.lock();
         let mut records = Vec::new();
         for leaf in leaves.iter() {

@@ -26,6 +26,21 @@ const MAX_ID: usize = 256;
 /// How long an answer waits for what was just offered to become durable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The trace that a `traceparent` names: its second part (W3C Trace Context, section 3.2.2). Nothing when it is not one.
+#[must_use]
+pub fn trace_of(traceparent: &str) -> Option<String> {
+    let parts: Vec<&str> = traceparent.split('-').collect();
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let [version, trace, parent, flags, rest @ ..] = &parts[..] else { return None };
+    // Version ff is forbidden; later ones may have more parts, 00 has not.
+    let known = hex(version, 2) && *version != "ff" && (*version != "00" || rest.is_empty());
+    let whole = known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let zero = |text: &str| text.bytes().all(|b| b == b'0');
+    (whole && !zero(trace) && !zero(parent)).then(|| (*trace).to_owned())
+}
+
 /// An id, hashed under keys of this process, so that nobody can choose two that meet.
 pub(crate) type Key = u128;
 

@@ -268,6 +268,33 @@ fn a_ledger_that_was_cut_back_or_replaced_does_not_extend_the_old_checkpoint() {
 }
 
 #[test]
+fn an_event_without_a_trace_gets_that_of_the_environment() {
+    let home = home();
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let own = event(&id(1)).replace("\"ctx\":{", "\"ctx\":{\"trace_id\":\"of-its-own\",");
+    // The second one's fault is found where it stands, as without a trace.
+    let lines = format!("{own}\n{{\"act\":1}}\n{}\n", event(&id(2)));
+    home.write("lines", &lines);
+    let record = |value: &str| {
+        let input = std::fs::File::open(home.folder().join("lines")).unwrap();
+        let output =
+            home.command(&["audit", "record"]).env("TRACEPARENT", value).stdin(input).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let said = record(&format!("00-{TRACE}-00f067aa0ba902b7-01"));
+    assert!(said.contains("line 2: InvalidComplianceEvent") && said.contains("$.act"), "{said}");
+    let traces: Vec<_> = recorded(&home, &[]).iter().map(|event| event["ctx"]["trace_id"].clone()).collect();
+    assert_eq!(traces.iter().filter(|trace| *trace == TRACE).count(), 1, "{traces:?}");
+    assert_eq!(traces.iter().filter(|trace| *trace == "of-its-own").count(), 1, "{traces:?}");
+    home.write("lines", format!("{}\n{{}}\n", event(&id(3))));
+    assert!(record("00-zz").contains("TRACEPARENT is not a traceparent"));
+    assert!(
+        recorded(&home, &[]).iter().any(|event| event["id"] == *id(3) && event["ctx"]["trace_id"].is_null())
+    );
+}
+
+#[test]
 fn a_second_process_connects_to_the_owner_and_replaces_it() {
     let home = home();
     let mut owner = home.command(&["audit", "record"]);

@@ -27,8 +27,14 @@ pub struct GoRuntime {
 }
 
 /// What of the runtime's variables is needed.
-const SYMBOLS: [&str; 4] =
-    ["runtime.allgs", "runtime.allm", "runtime.firstmoduledata", "runtime.modulesSlice"];
+const SYMBOLS: [&str; 6] = [
+    "runtime.allgs",
+    "runtime.allm",
+    "runtime.firstmoduledata",
+    "runtime.itabLock",
+    "runtime.itabTable",
+    "runtime.modulesSlice",
+];
 
 /// A goroutine that exists.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,6 +91,38 @@ impl GoRuntime {
         }
     }
 
+    /// All that was found out, as numbers by name: addresses of variables, and offsets of fields (`runtime.g:goid`). For
+    /// those who look into a process whose executable was stripped.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, u64> {
+        let symbols = self.symbols.iter().map(|(name, address)| ((*name).to_owned(), *address));
+        let fields = self.layouts.fields().map(|(structure, field, at)| (format!("{structure}:{field}"), at));
+        symbols.chain(fields).collect()
+    }
+
+    /// From what [`GoRuntime::facts`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when a variable is not among them. A field that is missing is missed when it is asked for.
+    pub fn from_facts(facts: &BTreeMap<String, u64>) -> Result<Self> {
+        let fields =
+            facts.iter().filter_map(|(name, at)| name.split_once(':').map(|(of, field)| (of, field, *at)));
+        let layouts = Layouts::of(fields);
+        let mut symbols = BTreeMap::new();
+        for name in SYMBOLS {
+            let address = facts.get(name).ok_or_else(|| Error::missing(format!("symbol `{name}`")))?;
+            symbols.insert(name, *address);
+        }
+        Ok(Self { layouts, symbols })
+    }
+
+    /// The same in an executable that runs `bias` bytes from where it was linked.
+    #[must_use]
+    pub fn slid(mut self, bias: u64) -> Self {
+        self.symbols.values_mut().for_each(|address| *address = address.wrapping_add(bias));
+        self
+    }
+
     /// Where the fields of the runtime's structures lie.
     #[must_use]
     pub fn layouts(&self) -> &Layouts {
@@ -101,6 +139,18 @@ impl GoRuntime {
     #[must_use]
     pub fn modules_slice(&self) -> u64 {
         self.symbols["runtime.modulesSlice"]
+    }
+
+    /// The address of `runtime.itabTable`, which names the table of interface tables.
+    #[must_use]
+    pub fn interface_tables(&self) -> u64 {
+        self.symbols["runtime.itabTable"]
+    }
+
+    /// The address of `runtime.itabLock`: 0 while nobody holds it.
+    #[must_use]
+    pub fn interface_tables_lock(&self) -> u64 {
+        self.symbols["runtime.itabLock"]
     }
 
     /// The function tables of a process.

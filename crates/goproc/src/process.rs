@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::elf::Executable;
 use crate::error::{Error, Result};
 use crate::maps::{self, Mapping};
 use crate::memory::{self, Memory};
@@ -121,6 +122,22 @@ impl Process {
             true => Err(Error::Gone { pid: self.pid }),
             false => Ok(()),
         }
+    }
+
+    /// How far its executable runs from where it was linked: the kernel tells the entry point (`AT_ENTRY`, getauxval(3)).
+    ///
+    /// # Errors
+    /// When it cannot be read, or names no entry point.
+    pub fn load_bias(&self, executable: &Executable<'_>) -> Result<u64> {
+        const AT_ENTRY: u64 = 9;
+        let words = fs::read(format!("/proc/{}/auxv", self.pid))
+            .map_err(|e| refused("read the auxiliary vector", self.pid, e))?;
+        let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
+        let entry =
+            words.chunks_exact(16).find(|pair| word(&pair[..8]) == AT_ENTRY).map(|pair| word(&pair[8..]));
+        let bias = entry.map(|entry| entry.wrapping_sub(executable.entry()));
+        bias.filter(|bias| bias.is_multiple_of(4096))
+            .ok_or_else(|| Error::damaged("the entry point is not that of the executable"))
     }
 
     /// Writes what the process may write itself.

@@ -12,7 +12,6 @@ use tlog::{Sha256, Sm3};
 
 use crate::checkpoint::{NEXT, PATH, SignedCheckpoint};
 use crate::error::{IoContext as _, LedgerError};
-use crate::leaves::Leaves;
 use crate::segment::map::{Map, Segment, Stage};
 use crate::segment::writer::now;
 use crate::shared::Shared;
@@ -59,7 +58,7 @@ impl Integrator {
     pub(crate) fn hash(&mut self, shared: &Shared) -> Result<(), LedgerError> {
         let batches = shared.take_pending();
         let leaves: Vec<&[u8]> =
-            batches.iter().flat_map(|batch| batch.leaves.iter().flat_map(Leaves::iter)).collect();
+            batches.iter().flat_map(|batch| batch.leaves.iter().flat_map(|leaves| leaves.iter())).collect();
         leaves.chunks(STEP).for_each(|leaves| self.trees.append_slices(leaves));
         drop(leaves);
         shared.hashed(batches);

@@ -18,7 +18,7 @@ use crate::read::{StoredTree, read_resource};
 use crate::recover::{Recovery, recover};
 use crate::segment::map::Map;
 use crate::segment::writer::{Failure, Writer};
-use crate::shared::{Shared, Ticket, Turn};
+use crate::shared::{Piece, Shared, Ticket, Turn};
 use crate::storage::{Disk, Storage};
 use crate::tree::Place;
 
@@ -194,7 +194,10 @@ impl Log {
     ) -> Result<u64, LedgerError> {
         let end = range.end.min(self.durable_size());
         self.check_kept(range.start, end)?;
-        self.map.read(&*self.storage, range.start..end, sink)
+        match self.shared.recent(range.start).filter(|_| range.start < end) {
+            Some(pieces) => Ok(give(&pieces, range.start..end, sink)),
+            None => self.map.read(&*self.storage, range.start..end, sink),
+        }
     }
 
     /// That an entry below `end` is not pruned.
@@ -296,6 +299,22 @@ impl Drop for Log {
     fn drop(&mut self) {
         let _ = self.shut_down(); // what is not published now is replayed at the next opening
     }
+}
+
+/// Gives the leaves of a range out of memory; answers the index after the last one given.
+fn give(pieces: &[Piece], range: Range<u64>, sink: &mut dyn FnMut(u64, &[u8]) -> bool) -> u64 {
+    let leaves = pieces.iter().flat_map(|(first, leaves)| (*first..).zip(leaves.iter()));
+    let mut next = range.start;
+    for (index, leaf) in leaves.skip_while(|(index, _)| *index < range.start) {
+        if index >= range.end {
+            break;
+        }
+        next = index + 1;
+        if !sink(index, leaf) {
+            break;
+        }
+    }
+    next
 }
 
 /// Durable leaves, in order.

@@ -17,6 +17,10 @@ const HASH_AT: usize = 1 << 20;
 /// in memory.
 const PUBLISH_AT: u64 = 1 << 20;
 
+/// Bytes of the newest durable leaves that are kept for whoever follows the log: the disk need not be asked for what was
+/// just written to it.
+const RECENT_BYTES: usize = 16 << 20;
+
 /// Memory is kept for the next leaves in pieces of such sizes, and so many of them.
 const SPARE_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=512 << 10;
 const SPARES: usize = 32;
@@ -35,9 +39,12 @@ fn count(leaves: &[Leaves]) -> u64 {
 /// Leaves that are durable and not yet hashed.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) leaves: Vec<Leaves>,
+    pub(crate) leaves: Vec<Arc<Leaves>>,
     cost: usize,
 }
+
+/// Durable leaves, and the index of the first.
+pub(crate) type Piece = (u64, Arc<Leaves>);
 
 /// What the integrator is woken for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +71,9 @@ pub(crate) struct State {
     pending: Vec<Batch>,
     /// Cost of `pending`.
     pending_cost: usize,
+    /// The newest durable leaves, in order and without a gap up to `durable`.
+    recent: VecDeque<Piece>,
+    recent_bytes: usize,
     published: Arc<SignedCheckpoint>,
     /// The writer should end its segment before the next group.
     rolling: bool,
@@ -94,6 +104,25 @@ pub struct Ticket {
     shared: Arc<Shared>,
     epoch: Arc<Epoch>,
     range: Range<u64>,
+}
+
+impl State {
+    /// Leaves became durable. Answers those that are not remembered any more.
+    fn remember(&mut self, leaves: &[Arc<Leaves>]) -> Vec<Arc<Leaves>> {
+        for piece in leaves {
+            self.recent.push_back((self.durable, Arc::clone(piece)));
+            self.recent_bytes += piece.room();
+            self.durable += u64::from(piece.count());
+        }
+        let mut old = Vec::new();
+        while self.recent_bytes > RECENT_BYTES
+            && let Some((_, piece)) = self.recent.pop_front()
+        {
+            self.recent_bytes -= piece.room();
+            old.push(piece);
+        }
+        old
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -129,6 +158,8 @@ impl Shared {
             durable: size,
             pending: Vec::new(),
             pending_cost: 0,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
             published: Arc::new(published),
             rolling: false,
             epoch: Arc::default(),
@@ -228,9 +259,10 @@ impl Shared {
 
     /// Writer: the group is durable.
     pub(crate) fn acknowledge(&self, leaves: Vec<Leaves>) {
-        let (cost, count) = (cost(&leaves), count(&leaves));
+        let cost = cost(&leaves);
+        let leaves: Vec<Arc<Leaves>> = leaves.into_iter().map(Arc::new).collect();
         let mut state = self.lock();
-        state.durable += count;
+        let old = state.remember(&leaves);
         state.pending.push(Batch { cost, leaves });
         state.pending_cost += cost;
         if state.pending_cost >= HASH_AT || state.pending_cost * 2 > self.limit {
@@ -238,6 +270,27 @@ impl Shared {
         }
         drop(state);
         self.progress.notify_all();
+        self.let_go(old);
+    }
+
+    /// The durable leaves from `first` on, when they are remembered; the first piece holds that index.
+    pub(crate) fn recent(&self, first: u64) -> Option<Vec<Piece>> {
+        let state = self.lock();
+        let begin = state.recent.front().filter(|(begin, _)| *begin <= first).map(|_| {
+            state.recent.partition_point(|(begin, leaves)| begin + u64::from(leaves.count()) <= first)
+        })?;
+        Some(state.recent.range(begin..).cloned().collect())
+    }
+
+    /// Keeps the memory of leaves that nobody holds any more.
+    fn let_go(&self, leaves: impl IntoIterator<Item = Arc<Leaves>>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = leaves.into_iter().filter_map(Arc::into_inner);
+        for leaves in free.filter(|leaves| SPARE_BYTES.contains(&leaves.room())) {
+            if spare.len() < SPARES {
+                spare.push(leaves.emptied());
+            }
+        }
     }
 
     /// Writer: the group left no trace. Everything queued fails with it, because its indices are gone.
@@ -302,13 +355,7 @@ impl Shared {
     pub(crate) fn hashed(&self, batches: Vec<Batch>) {
         self.lock().held -= batches.iter().map(|batch| batch.cost).sum::<usize>();
         self.progress.notify_all();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let leaves = batches.into_iter().flat_map(|batch| batch.leaves);
-        for leaves in leaves.filter(|leaves| SPARE_BYTES.contains(&leaves.room())) {
-            if spare.len() < SPARES {
-                spare.push(leaves.emptied());
-            }
-        }
+        self.let_go(batches.into_iter().flat_map(|batch| batch.leaves));
     }
 
     /// No leaves, with room for about so many bytes of them.

@@ -38,13 +38,14 @@ pub enum Error {
         /// A symbol, a section.
         what: String,
     },
-    /// Not supported yet.
-    #[error(
-        "the {which} build is position independent, and patches are made for programs at fixed addresses only"
-    )]
-    PositionIndependent {
-        /// `old` or `new`.
-        which: &'static str,
+    /// One build runs at any address, the other at fixed ones: their code is not the same.
+    #[error("one of the two builds is position independent and the other is not")]
+    OtherShape,
+    /// What was given as the twin with symbols is another build.
+    #[error("the build with symbols is not the twin of the one that runs: {what}")]
+    NotTwin {
+        /// What differs first.
+        what: String,
     },
     /// The two builds are not of one release.
     #[error("the old build is of {old} and the new one of {new}")]
@@ -55,10 +56,14 @@ pub enum Error {
         new: String,
     },
     /// The new build is linked at addresses that it cannot have beside the old one.
-    #[error("the new build is linked at {address:#x}, where it cannot stand beside the old one")]
+    #[error(
+        "the new build is linked at {address:#x}, where it cannot stand beside the old one; from {free:#x} on it can"
+    )]
     Placement {
         /// Its first address.
         address: u64,
+        /// Where nothing stands yet.
+        free: u64,
     },
     /// There is nothing to patch.
     #[error("no function differs between the two builds")]

@@ -36,6 +36,16 @@ pub enum Constant {
     Long(&'static str, u64),
 }
 
+impl Constant {
+    /// The value of a [`Constant::Word`].
+    pub(crate) fn word(&self) -> Option<u32> {
+        match self {
+            Self::Word(_, value) => Some(*value),
+            Self::Long(..) => None,
+        }
+    }
+}
+
 /// What was not told, by reason; `bpf/engine.h`, `enum loss`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Lost {

@@ -22,3 +22,8 @@ pub const BUILT: bool = cfg!(has_programs);
 pub(crate) fn func() -> Result<&'static [u8]> {
     object!("func")
 }
+
+/// `bpf/http.bpf.c`.
+pub(crate) fn http() -> Result<&'static [u8]> {
+    object!("http")
+}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use event::{Fact, Severity};
 
+use super::WhenDiskFull;
 use crate::AuditError;
 use crate::peer::Peer;
 
@@ -33,6 +34,7 @@ struct State {
 #[derive(Clone, Default)]
 pub(crate) struct Rings {
     state: Arc<Mutex<State>>,
+    when_full: Arc<Mutex<WhenDiskFull>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -54,6 +56,15 @@ impl Rings {
             state.bytes += bytes;
             Ok(Seat { rings: self.clone(), bytes })
         })
+    }
+
+    /// What the operator wants while the disk is full.
+    pub(crate) fn when_full(&self) -> WhenDiskFull {
+        self.when_full.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_when_full(&self, when: WhenDiskFull) {
+        *self.when_full.lock().unwrap_or_else(PoisonError::into_inner) = when;
     }
 
     /// Notes events that a producer let go, and records that did not pass their checksum.

@@ -12,6 +12,7 @@
 mod attach;
 #[cfg(target_os = "linux")]
 mod encode;
+mod full;
 mod losses;
 #[cfg(target_os = "linux")]
 mod serve;
@@ -20,6 +21,7 @@ mod serve;
 pub use attach::{Options, Producer, WhenFull};
 #[cfg(target_os = "linux")]
 pub use encode::Draft;
+pub use full::WhenDiskFull;
 pub(crate) use losses::Rings;
 #[cfg(target_os = "linux")]
 pub(crate) use serve::serve;
@@ -35,6 +37,7 @@ pub(crate) fn serve(
     _: &crate::peer::Peer,
     _: &crate::socket::wire::Request,
     _: Option<std::os::fd::OwnedFd>,
+    _: &std::sync::atomic::AtomicBool,
 ) -> Result<(), crate::AuditError> {
     let (what, value) = ("ring", String::new());
     Err(crate::AuditError::Request { what, value, why: "needs Linux" })

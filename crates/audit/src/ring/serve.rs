@@ -10,12 +10,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use event::{Fault, MAX_OFFERED, Rule};
+use ledger::{Leaves, LedgerError};
 use shmring::{Memory, Reader, RingError, Settler, consume};
 
+use super::WhenDiskFull;
 use crate::AuditError;
 use crate::admitting::Admitted;
 use crate::owner::{Owner, Submitted};
 use crate::peer::Peer;
+use crate::pending::Verdict;
 use crate::socket::ears::Input;
 use crate::socket::wire::{MAX_BATCH, Reply, Request, write_message};
 
@@ -32,6 +35,8 @@ const NAP: Duration = Duration::from_micros(200);
 const LONGEST_NAP: Duration = Duration::from_millis(10);
 /// How often the producer's count of drops is read.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
+/// Between two attempts while the disk is full.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Events on their way to the disk, in the order of the ring.
 #[derive(Default)]
@@ -53,9 +58,40 @@ impl Batch {
     }
 }
 
+/// Where the records end that were refused, and why.
+type Refused = Vec<(u64, Vec<Fault>)>;
+
+/// What is needed to store a batch in another way when the disk is full.
+struct Kept {
+    when_full: WhenDiskFull,
+    leaves: Leaves,
+    /// Where the records of the leaves end.
+    ends: Vec<u64>,
+    refused: Refused,
+}
+
+impl Kept {
+    /// Nothing where the operator wants no other way.
+    fn of(owner: &Owner, admitted: &Admitted, batch: &Batch) -> Option<Self> {
+        let when_full = owner.rings.when_full();
+        if matches!(when_full, WhenDiskFull::Refuse) {
+            return None;
+        }
+        let refused = admitted.refused.iter().map(|(at, refusal)| (batch.ends[*at], refusal.faults.clone()));
+        let ends = admitted.places().map(|at| batch.ends[at]).collect();
+        Some(Self { when_full, leaves: admitted.leaves.clone(), ends, refused: refused.collect() })
+    }
+
+    /// Whether others wait already, behind whom these have to.
+    fn must_wait(&self) -> bool {
+        matches!(&self.when_full, WhenDiskFull::Spill(spill) if spill.holds())
+    }
+}
+
 /// What the settling thread has to do.
 enum Job {
-    Settle(Submitted, Batch),
+    /// Without what was submitted, there was no room for it.
+    Settle(Option<Submitted>, Batch, Option<Kept>),
     End(Reply),
 }
 
@@ -67,6 +103,7 @@ pub(crate) fn serve(
     peer: &Peer,
     request: &Request,
     offered: Option<OwnedFd>,
+    stopping: &AtomicBool,
 ) -> Result<(), AuditError> {
     let (memory, made, tell) = memory(request, offered)?;
     let capacity = memory.capacity();
@@ -80,7 +117,7 @@ pub(crate) fn serve(
     std::thread::scope(|scope| {
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let settling = thread("audit-ring-disk").spawn_scoped(scope, || {
-            settle(owner, settler, stream, tell, todo);
+            settle(owner, settler, stream, tell, todo, stopping);
             let _ = stream.shutdown(Shutdown::Both); // it ended by itself
         });
         let reading = thread("audit-ring").spawn_scoped(scope, || read(owner, reader, peer, jobs, &leaving));
@@ -183,13 +220,24 @@ fn read(owner: &Owner, mut reader: Reader, peer: &Peer, jobs: SyncSender<Job>, l
 }
 
 fn submit(owner: &Owner, admitted: Admitted, batch: Batch, jobs: &SyncSender<Job>) -> Result<(), ()> {
+    let kept = Kept::of(owner, &admitted, &batch);
+    if kept.as_ref().is_some_and(Kept::must_wait) {
+        return jobs.send(Job::Settle(None, batch, kept)).map_err(|_| ());
+    }
     match owner.queue_admitted(admitted) {
-        Ok(submitted) => jobs.send(Job::Settle(submitted, batch)).map_err(|_| ()),
+        Ok(submitted) => jobs.send(Job::Settle(Some(submitted), batch, kept)).map_err(|_| ()),
+        Err(error) if kept.is_some() && is_full(&error) => {
+            jobs.send(Job::Settle(None, batch, kept)).map_err(|_| ())
+        }
         Err(error) => {
             let _ = jobs.send(end(&error)); // as above
             Err(())
         }
     }
+}
+
+fn is_full(error: &AuditError) -> bool {
+    matches!(error, AuditError::Ledger(LedgerError::Full { .. }))
 }
 
 fn end(error: &AuditError) -> Job {
@@ -199,28 +247,41 @@ fn end(error: &AuditError) -> Job {
 
 /// Waits for the disk, tells refusals, gives the room back. What fails ends the ring's service here; the producer has
 /// its events still, and offers them to the next owner or to this one again.
-fn settle(owner: &Owner, mut settler: Settler, stream: &UnixStream, tell: bool, todo: Receiver<Job>) {
+fn settle(
+    owner: &Owner,
+    mut settler: Settler,
+    stream: &UnixStream,
+    tell: bool,
+    todo: Receiver<Job>,
+    stopping: &AtomicBool,
+) {
     let mut output = BufWriter::new(stream);
     for job in todo {
-        let (submitted, batch) = match job {
-            Job::Settle(submitted, batch) => (submitted, batch),
+        let (submitted, batch, kept) = match job {
+            Job::Settle(submitted, batch, kept) => (submitted, batch, kept),
             Job::End(reply) => {
                 let _ = write_message(&mut output, &reply).and_then(|()| output.flush()); // it may be gone
                 return;
             }
         };
-        let verdicts = match owner.settle(submitted) {
-            Ok(verdicts) => verdicts,
+        let settled = submitted.map(|submitted| {
+            owner.settle(submitted).map(|verdicts| refused(&batch.ends, verdicts).collect::<Refused>())
+        });
+        let settled = match (settled, kept) {
+            (Some(Err(error)), Some(kept)) if is_full(&error) => elsewhere(owner, kept, stopping),
+            (None, Some(kept)) => elsewhere(owner, kept, stopping),
+            (Some(settled), _) => settled,
+            (None, None) => Ok(Refused::new()), // nothing is kept back without being kept
+        };
+        let mut refused = match settled {
+            Ok(refused) => refused,
             Err(error) => {
                 let Job::End(reply) = end(&error) else { return };
                 let _ = write_message(&mut output, &reply).and_then(|()| output.flush()); // as above
                 return;
             }
         };
-        let refused =
-            batch.ends.iter().zip(verdicts).filter_map(|(end, verdict)| Some((*end, verdict.err()?.faults)));
-        let mut refused: Vec<_> =
-            refused.chain(batch.damaged.iter().map(|end| (*end, vec![damaged()]))).collect();
+        refused.extend(batch.damaged.iter().map(|end| (*end, vec![damaged()])));
         refused.sort_by_key(|(end, _)| *end);
         let count = refused.len() as u64;
         if tell {
@@ -231,6 +292,41 @@ fn settle(owner: &Owner, mut settler: Settler, stream: &UnixStream, tell: bool, 
             let _ = output.flush(); // as above
         }
         settler.settle(batch.position(), count);
+    }
+}
+
+/// Of records that end there, those that were refused.
+fn refused(ends: &[u64], verdicts: Vec<Verdict>) -> impl Iterator<Item = (u64, Vec<Fault>)> {
+    ends.iter().zip(verdicts).filter_map(|(end, verdict)| Some((*end, verdict.err()?.faults)))
+}
+
+/// Stores a batch that found the disk full as the operator wants it.
+fn elsewhere(owner: &Owner, kept: Kept, stopping: &AtomicBool) -> Result<Refused, AuditError> {
+    let Kept { when_full, leaves, ends, refused: mut all } = kept;
+    let patience = match when_full {
+        WhenDiskFull::Spill(spill) => {
+            if !leaves.is_empty() {
+                owner.guard.settle()?; // a sealed leaf must not be durable before the key that opens it is
+                spill.push(&leaves)?;
+            }
+            return Ok(all);
+        }
+        WhenDiskFull::Wait(time) => time,
+        WhenDiskFull::Refuse => Duration::ZERO,
+    };
+    let deadline = Instant::now() + patience;
+    let leaves: Vec<Vec<u8>> = leaves.iter().map(<[u8]>::to_vec).collect();
+    loop {
+        std::thread::sleep(AGAIN);
+        let again = owner.queue_admitted(owner.admitted_before(&leaves));
+        match again.and_then(|submitted| owner.settle(submitted)) {
+            Err(error)
+                if is_full(&error) && Instant::now() < deadline && !stopping.load(Ordering::SeqCst) => {}
+            settled => {
+                all.extend(refused(&ends, settled?));
+                return Ok(all);
+            }
+        }
     }
 }
 

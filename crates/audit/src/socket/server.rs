@@ -202,7 +202,8 @@ fn converse(stream: &UnixStream, state: &Arc<State>) -> Result<(), AuditError> {
     };
     let file = input.get_mut().deaf();
     if let Request::Ring { .. } | Request::RingOffer { .. } = &first {
-        let served = crate::ring::serve(&state.owner, stream, &mut input, &peer, &first, file);
+        let served =
+            crate::ring::serve(&state.owner, stream, &mut input, &peer, &first, file, &state.stopping);
         if let Err(error) = &served {
             let _ = write_message(&mut &*stream, &failure(error)); // as above
         }

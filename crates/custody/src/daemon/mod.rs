@@ -101,6 +101,7 @@ pub(crate) fn run(orders: Orders, home: &std::path::Path) -> Outcome {
     }
     let alarm = alarm::Watch::start(&session, Some(rules), home)?;
     let spill = store::open_spill(&settings)?;
+    store::tell_rings(&session, &settings, spill.as_ref())?;
     let evidences = authority.map(|who| evidence::Evidences::start(&session, who)).transpose()?;
     let heart = session.beat(pulse).map_err(failure)?;
     let keeping = cadence.map(|cadence| keep::start(&session, cadence, output)).transpose()?;

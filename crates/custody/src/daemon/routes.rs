@@ -226,20 +226,11 @@ async fn on_a_thread(
     })
 }
 
-/// The trace that a request belongs to: the second part of `traceparent` (W3C Trace Context, section 3.2.2).
+/// The trace that a request belongs to.
 fn trace_id(headers: &hyper::HeaderMap) -> Option<String> {
     let mut values = headers.get_all("traceparent").iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let parts: Vec<&str> = value.to_str().ok()?.split('-').collect();
-    let hex = |text: &str, length| {
-        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let [version, trace, parent, flags, rest @ ..] = &parts[..] else { return None };
-    // Version ff is forbidden; later ones may have more parts, 00 has not.
-    let known = hex(version, 2) && *version != "ff" && (*version != "00" || rest.is_empty());
-    let whole = known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    (whole && !zero(trace) && !zero(parent)).then(|| (*trace).to_owned())
+    audit::trace_of(value.to_str().ok()?)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) struct Serve {
     pub(crate) evidence: Option<String>,
     /// The action of an OTLP record that names none.
     pub(crate) otlp_act: Option<String>,
-    /// What happens to events while the disk is full, by the way they come: `http`, `otlp`, `socket`.
+    /// What happens to events while the disk is full, by the way they come: `http`, `otlp`, `ring`, `socket`.
     pub(crate) disk_full: std::collections::BTreeMap<String, WhenFull>,
     /// Seconds that a request waits for room, where it waits.
     pub(crate) block: Option<u64>,
@@ -162,8 +162,8 @@ impl Settings {
                 usage(&format!("`{word}` is no right; there are record, read, monitor, metrics"))
             })
         };
-        if serve.disk_full.keys().any(|way| !["http", "otlp", "socket"].contains(&way.as_str())) {
-            return Err(usage("`disk_full` is for the ways `http`, `otlp` and `socket`"));
+        if serve.disk_full.keys().any(|way| !["http", "otlp", "ring", "socket"].contains(&way.as_str())) {
+            return Err(usage("`disk_full` is for the ways `http`, `otlp`, `ring` and `socket`"));
         }
         if serve.disk_full.get("socket") == Some(&WhenFull::Spill) {
             return Err(usage("what comes over the socket can be refused or wait: it is told its index")

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{AuditError, Caller, LedgerError, Receipt, Spill, Spilled};
+use audit::ring::WhenDiskFull;
+use audit::{AuditError, Caller, LedgerError, Receipt, Session, Spill, Spilled};
 use event::{EventId, InvalidComplianceEvent};
 
 use super::Daemon;
 use super::settings::{Settings, WhenFull};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::recorder::failure;
 
 /// Between two attempts when the disk is full.
@@ -29,6 +30,16 @@ pub(crate) enum Stored {
 pub(crate) fn open_spill(settings: &Settings) -> Result<Option<Arc<Spill>>, Failure> {
     let Some((path, bytes)) = &settings.spill else { return Ok(None) };
     Spill::open(path, *bytes).map(|spill| Some(Arc::new(spill))).map_err(failure)
+}
+
+/// What the owner does with events of rings while the disk is full.
+pub(crate) fn tell_rings(session: &Session, settings: &Settings, spill: Option<&Arc<Spill>>) -> Outcome {
+    let when = match (settings.disk_full.get("ring"), spill) {
+        (Some(WhenFull::Block), _) => WhenDiskFull::Wait(settings.block),
+        (Some(WhenFull::Spill), Some(spill)) => WhenDiskFull::Spill(Arc::clone(spill)),
+        _ => WhenDiskFull::Refuse,
+    };
+    session.rings_when_full(when).map_err(failure)
 }
 
 /// Stores events that came by a way.

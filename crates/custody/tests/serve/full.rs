@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use audit::ring::{Options, Producer, Push};
+
 use crate::rig::{Daemon, home, stored};
 use crate::support::{Home, event, id, text};
 
@@ -171,6 +173,60 @@ fn a_daemon_killed_on_a_full_disk_starts_again() {
     assert_eq!(small.stored().len(), 400);
     small.home.run(&["audit", "verify"], 0);
     assert!(small.home.path().join("reserve").is_file(), "and set aside again");
+}
+
+/// Events of a ring, the first of them larger than what may be left of a page.
+fn offer(small: &Small, numbers: std::ops::RangeInclusive<u64>) -> (Producer, u64) {
+    let mut ring = Producer::attach(&small.home.path(), Options::default()).unwrap();
+    let note = format!("\"ctx\":{{\"note\":\"{}\",", "x".repeat(9000));
+    let mut last = 0;
+    for n in numbers.clone() {
+        let plain = event(&id(n));
+        let large = plain.replace("\"ctx\":{", &note);
+        let event = if n == *numbers.start() { large } else { plain };
+        let Push::Written(position) = ring.offer_fast(event.as_bytes()).unwrap() else { panic!("no room") };
+        last = position;
+    }
+    (ring, last)
+}
+
+#[test]
+fn a_ring_waits_for_room_if_the_operator_says_so() {
+    let Some(small) = Small::new("disk_full = { ring = \"block\" }") else { return };
+    small.fill();
+    let daemon = Daemon::start(&small.home, &[]);
+    let (ring, last) = offer(&small, 1..=3);
+    assert!(ring.wait_durable(last, Duration::from_millis(1500)).is_err(), "it waits");
+    small.empty();
+    ring.wait_durable(last, Duration::from_secs(20)).unwrap();
+    drop((ring, daemon.stop()));
+    assert_eq!(small.stored(), [id(1), id(2), id(3)]);
+    small.home.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn events_of_a_ring_are_spilled_if_the_operator_says_so() {
+    let Some(small) = Small::new("disk_full = { ring = \"spill\" }\nspill_bytes = 65536") else { return };
+    assert_eq!(Daemon::start(&small.home, &[]).stop().0, Some(0)); // makes the spill while there is room
+    small.fill();
+    let mut daemon = Daemon::start(&small.home, &[]);
+    let (ring, last) = offer(&small, 1..=20);
+    ring.wait_durable(last, Duration::from_secs(20)).unwrap(); // on a disk without room
+    let (second, last) = offer(&small, 21..=22);
+    second.wait_durable(last, Duration::from_secs(20)).unwrap();
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    drop((ring, second)); // what they held is gone with them
+    let daemon = Daemon::start(&small.home, &[]);
+    small.empty();
+    let all: Vec<String> = (1..=22).map(id).collect();
+    let there = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        small.stored() == all
+    });
+    assert!(there, "in order: {:?}", small.stored());
+    assert_eq!(daemon.stop().0, Some(0));
+    small.home.run(&["audit", "verify"], 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{IoContext as _, LedgerError};
 use crate::read::damaged;
+use crate::segment::blocks::BLOCK;
 use crate::segment::map::{Map, Segment, Stage, load_closed};
 use crate::segment::scan::{Fault, Rest, Scan, Torn, scan};
 use crate::segment::writer::Open;
@@ -174,8 +175,10 @@ impl Found<'_> {
         if self.is_last {
             let file = self.storage.open(path).attempt("open", path)?;
             let (salt, offset) = (scan.header.salt, scan.records_end);
+            let end = usize::try_from(offset).unwrap_or(usize::MAX);
+            let tail = bytes.get(end / BLOCK * BLOCK..end).unwrap_or_default().to_vec();
             self.loaded.open =
-                Some(Open { segment: Arc::clone(&segment), salt, file, offset, reserved: false });
+                Some(Open { segment: Arc::clone(&segment), salt, file, offset, tail, reserved: false });
         }
         Ok(segment)
     }

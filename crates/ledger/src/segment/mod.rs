@@ -5,6 +5,7 @@
 //! damaged place proves that the damaged place had been acknowledged. A closed segment never changes; as a whole it is
 //! compressed, archived and pruned. Layout: `docs/formats/ledger.md`.
 
+pub(crate) mod blocks;
 pub(crate) mod end;
 pub(crate) mod map;
 pub(crate) mod packed;

@@ -88,11 +88,22 @@ pub(crate) fn stored_length(payload: usize) -> usize {
 /// Starts a record in an empty buffer; the payload is appended by the caller, then [`finish`] is called.
 pub(crate) fn start(buffer: &mut Vec<u8>) {
     buffer.clear();
-    buffer.resize(RECORD_HEADER, 0);
+    start_behind(buffer);
+}
+
+/// Starts a record behind what is in the buffer.
+pub(crate) fn start_behind(buffer: &mut Vec<u8>) {
+    buffer.resize(buffer.len() + RECORD_HEADER, 0);
 }
 
 /// Fills in the header and pads the record.
 pub(crate) fn finish(buffer: &mut Vec<u8>, salt: &Salt, first: u64, count: u32) {
+    let padded = finish_slice(buffer, salt, first, count);
+    buffer.resize(padded, 0);
+}
+
+/// Fills in the header of the record that `buffer` is; answers how long it is with its padding.
+pub(crate) fn finish_slice(buffer: &mut [u8], salt: &Salt, first: u64, count: u32) -> usize {
     let payload = buffer.len() - RECORD_HEADER;
     let length = u32::try_from(payload).expect("a group is smaller than 64 MiB");
     let checksum = crc32c::crc32c(&buffer[RECORD_HEADER..]);
@@ -104,7 +115,7 @@ pub(crate) fn finish(buffer: &mut Vec<u8>, salt: &Salt, first: u64, count: u32) 
     buffer[24..28].copy_from_slice(&checksum.to_le_bytes());
     let checksum = header_checksum(salt, &buffer[..28]);
     buffer[28..32].copy_from_slice(&checksum.to_le_bytes());
-    buffer.resize(buffer.len().next_multiple_of(ALIGN), 0);
+    buffer.len().next_multiple_of(ALIGN)
 }
 
 fn header_checksum(salt: &Salt, header: &[u8]) -> u32 {

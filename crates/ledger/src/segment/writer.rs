@@ -1,8 +1,9 @@
-//! Appends groups of leaves; one write and one sync each.
+//! Appends groups of leaves; one write of whole blocks and one sync each.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::blocks::{BLOCK, Blocks};
 use super::map::{Map, Segment};
 use super::record::{self, FIRST_RECORD, Header, Salt};
 use super::{DIR, Form, MAX_SEGMENT, segment_path};
@@ -16,6 +17,8 @@ pub(crate) struct Open {
     pub(crate) salt: Salt,
     pub(crate) file: Box<dyn Stored>,
     pub(crate) offset: u64,
+    /// What stands before `offset` in its block.
+    pub(crate) tail: Vec<u8>,
     /// Whether the file has its full length: then a sync has no length to write.
     pub(crate) reserved: bool,
 }
@@ -26,7 +29,7 @@ pub(crate) struct Writer {
     map: Arc<Map>,
     capacity: u64,
     current: Option<Open>,
-    buffer: Vec<u8>,
+    blocks: Blocks,
 }
 
 /// How an append failed.
@@ -57,14 +60,14 @@ impl Writer {
         current: Option<Open>,
     ) -> Self {
         let capacity = capacity.clamp(FIRST_RECORD as u64 + 8, MAX_SEGMENT) / 8 * 8; // even: see `end`
-        Self { storage, map, capacity, current, buffer: Vec::new() }
+        Self { storage, map, capacity, current, blocks: Blocks::default() }
     }
 
     /// Makes a group of leaves durable.
     pub(crate) fn append(&mut self, first: u64, leaves: &[Leaves]) -> Result<(), Failure> {
-        record::start(&mut self.buffer);
-        leaves.iter().for_each(|leaves| self.buffer.extend_from_slice(leaves.payload()));
-        let length = record::stored_length(self.buffer.len() - record::RECORD_HEADER) as u64;
+        let payload = leaves.iter().map(|leaves| leaves.payload().len()).sum();
+        let size = record::stored_length(payload);
+        let length = size as u64;
         if self.current.as_ref().is_some_and(|open| open.offset + length > self.capacity) {
             self.roll();
         }
@@ -74,14 +77,20 @@ impl Writer {
         }
         let open = self.current.as_mut().expect("a segment was begun above");
         let count = leaves.iter().map(Leaves::count).sum();
-        record::finish(&mut self.buffer, &open.salt, first, count);
+        let record = self.blocks.begin(&open.tail, size);
+        record::start_behind(record);
+        leaves.iter().for_each(|leaves| record.extend_from_slice(leaves.payload()));
+        let at = self.blocks.new_at();
+        record::finish_slice(&mut self.blocks.bytes()[at..], &open.salt, first, count);
         let path = open.segment.path();
         if !open.reserved {
             let capacity = self.capacity.max(open.offset);
             open.file.set_length(capacity).attempt("lengthen a segment", &path).map_err(Failure::of)?;
             open.reserved = true;
         }
-        if let Err(error) = open.file.write_at(open.offset, &self.buffer).attempt("write a record", &path) {
+        let begin = open.offset - open.tail.len() as u64;
+        let written = open.file.write_blocks(begin, self.blocks.whole());
+        if let Err(error) = written.attempt("write a record", &path) {
             // Nothing of it was synced or acknowledged. Cut off, it is gone from what the next sync makes durable.
             let full = matches!(error, LedgerError::Full { .. });
             open.reserved = false;
@@ -89,8 +98,10 @@ impl Writer {
             return Err(if cut { Failure::Clean(error) } else { Failure::Unknown(error) });
         }
         open.file.sync(Site::Records).attempt("sync a record", &path).map_err(Failure::Unknown)?;
-        open.segment.grown(open.offset, first, &self.buffer, count);
-        open.offset += self.buffer.len() as u64;
+        open.segment.grown(open.offset, first, self.blocks.new_bytes(size), count);
+        open.offset += length;
+        open.tail.clear();
+        open.tail.extend_from_slice(self.blocks.tail(size));
         Ok(())
     }
 
@@ -130,7 +141,15 @@ impl Writer {
             Ok(file) => {
                 let segment = Arc::new(Segment::begun(&header));
                 self.map.insert(Arc::clone(&segment));
-                Ok(Open { segment, salt, file, offset: FIRST_RECORD as u64, reserved: true })
+                const { assert!(FIRST_RECORD.is_multiple_of(BLOCK)) }
+                Ok(Open {
+                    segment,
+                    salt,
+                    file,
+                    offset: FIRST_RECORD as u64,
+                    tail: Vec::new(),
+                    reserved: true,
+                })
             }
             Err(error) => {
                 // No record was written; an empty segment that stays behind is harmless.

@@ -22,24 +22,50 @@ impl Disk {
     }
 }
 
-struct DiskFile(File);
+struct DiskFile {
+    file: File,
+    #[cfg(target_os = "linux")]
+    path: PathBuf,
+    /// Opened when the first blocks are written: most files never are.
+    #[cfg(target_os = "linux")]
+    direct: std::sync::OnceLock<super::direct::Direct>,
+}
+
+impl DiskFile {
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "nothing is opened again there"))]
+    fn new(file: File, path: PathBuf) -> Self {
+        Self {
+            file,
+            #[cfg(target_os = "linux")]
+            path,
+            #[cfg(target_os = "linux")]
+            direct: std::sync::OnceLock::new(),
+        }
+    }
+}
 
 impl Stored for DiskFile {
     // No space is reserved: on ext4, converting reserved blocks at each sync costs several times the write
     // (docs/design/0004). A full disk shows at the write, which leaves nothing behind.
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     #[cfg(unix)]
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn write_blocks(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let direct = self.direct.get_or_init(|| super::direct::Direct::open(&self.path));
+        direct.write(offset, bytes).unwrap_or_else(|| self.write_at(offset, bytes))
     }
 
     #[cfg(windows)]
     fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)?;
+            let written = std::os::windows::fs::FileExt::seek_write(&self.file, bytes, offset)?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -50,7 +76,7 @@ impl Stored for DiskFile {
     }
 
     fn sync(&self, _: Site) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }
 
@@ -91,12 +117,14 @@ impl Storage for Disk {
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn Stored>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(self.at(path))?;
-        Ok(Box::new(DiskFile(file)))
+        let path = self.at(path);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn Stored>> {
-        Ok(Box::new(DiskFile(OpenOptions::new().write(true).open(self.at(path))?)))
+        let path = self.at(path);
+        Ok(Box::new(DiskFile::new(OpenOptions::new().write(true).open(&path)?, path)))
     }
 
     fn make_dir(&self, path: &str) -> io::Result<()> {

@@ -5,6 +5,8 @@
 //! happened in; a rename that replaces its target at once. Nothing else is assumed, in particular no order
 //! between un-synced operations and no whole write larger than a 512-byte sector.
 
+#[cfg(target_os = "linux")]
+mod direct;
 mod disk;
 #[cfg(target_os = "linux")]
 mod immutable;
@@ -75,6 +77,10 @@ pub(crate) trait Stored: Send {
     /// Sets the length: what was never written reads as zeroes, what is beyond is gone. Reserves no space.
     fn set_length(&self, length: u64) -> io::Result<()>;
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// As [`Stored::write_at`], of whole blocks ([`crate::segment::blocks`]): the storage may keep no copy of them.
+    fn write_blocks(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)
+    }
     fn sync(&self, site: Site) -> io::Result<()>;
 }
 

@@ -1,4 +1,5 @@
-//! Reads the segments through and gives their entries to the trees.
+//! Reads the segments through and gives their entries to the trees. Where there is a second processor, the next segment is
+//! read meanwhile.
 
 use super::pieces::{Piece, pieces};
 use super::trees::{Check, Entry};
@@ -12,8 +13,8 @@ use crate::segment::scan::{Fault, Rest, Scan, Torn, scan};
 use crate::segment::{Form, segment_path};
 use crate::storage::Storage;
 
-/// Entries that are hashed at a time.
-const STEP: usize = 4096;
+/// Entries that are hashed at a time: so many that it pays to share them between two threads.
+const STEP: usize = 1 << 14;
 /// How often a segment is read again because its owner changes it.
 const ATTEMPTS: usize = 5;
 
@@ -23,8 +24,58 @@ struct Walk<'a, 'b> {
     trees: &'a mut Check<'b>,
     report: &'a mut Report,
     progress: &'a mut dyn FnMut(u64, u64),
-    /// Where segments are read to: fresh memory for each costs as much as hashing it.
-    buffer: Vec<u8>,
+}
+
+/// Segments as they are read: the one that is checked, and the next. Fresh memory for each would cost as much as hashing it.
+struct Reading<'a> {
+    storage: &'a dyn Storage,
+    /// Whether there is a processor that would idle.
+    ahead: bool,
+    /// The segment that was read ahead, by its number among the names.
+    next: Option<(usize, Result<Vec<u8>, LedgerError>)>,
+    spare: Vec<u8>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(storage: &'a dyn Storage) -> Self {
+        Self { storage, ahead: super::has_second_processor(), next: None, spare: Vec::new() }
+    }
+
+    /// The bytes of a segment.
+    fn take(&mut self, number: usize, (first, form): (u64, Form)) -> Result<Vec<u8>, LedgerError> {
+        match self.next.take() {
+            Some((read, bytes)) if read == number => bytes,
+            _ => read(self.storage, first, form, std::mem::take(&mut self.spare)),
+        }
+    }
+
+    /// Does something with a segment while the one behind it is read.
+    fn during<T>(
+        &mut self,
+        mut bytes: Vec<u8>,
+        next: Option<(usize, (u64, Form))>,
+        act: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        let (storage, spare) = (self.storage, std::mem::take(&mut self.spare));
+        let done = std::thread::scope(|scope| {
+            let reading = next.filter(|_| self.ahead).map(|(number, (first, form))| {
+                (number, scope.spawn(move || read(storage, first, form, spare)))
+            });
+            let done = act(&mut bytes);
+            self.next = reading.map(|(number, thread)| {
+                (number, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            });
+            done
+        });
+        self.spare = bytes;
+        done
+    }
+}
+
+fn read(storage: &dyn Storage, first: u64, form: Form, mut into: Vec<u8>) -> Result<Vec<u8>, LedgerError> {
+    let path = segment_path(first, form);
+    storage.read_into(&path, &mut into).attempt("read", &path)?;
+    Ok(into)
 }
 
 /// Checks every entry under the checkpoint; answers how many are durable, at least the checkpoint's size.
@@ -46,7 +97,8 @@ pub(super) fn check(
         .into_iter()
         .map(|(first, forms)| (first, forms.into_iter().max().unwrap_or(Form::Plain)))
         .collect();
-    let mut walk = Walk { storage, size, trees, report, progress, buffer: Vec::new() };
+    let mut walk = Walk { storage, size, trees, report, progress };
+    let mut reading = Reading::new(storage);
     let mut end = checkpoint.minimum().max(walk.trees.next());
     walk.trees.skip(checkpoint.minimum().min(size), false, walk.report)?;
     for (n, (first, form)) in names.iter().enumerate() {
@@ -58,7 +110,9 @@ pub(super) fn check(
             walk.report.found(Damage::Gap { from: end, to: *first });
             walk.trees.skip((*first).min(size), true, walk.report)?;
         }
-        end = walk.segment(*first, *form, following)?.max(end);
+        let (bytes, next) = (reading.take(n, (*first, *form))?, names.get(n + 1).map(|next| (n + 1, *next)));
+        let checked = reading.during(bytes, next, |bytes| walk.segment(*first, *form, following, bytes));
+        end = checked?.max(end);
     }
     if end < size {
         walk.report.found(Damage::Gap { from: end, to: size });
@@ -69,17 +123,18 @@ pub(super) fn check(
 
 impl Walk<'_, '_> {
     /// Checks a segment; answers the index after its last durable entry.
-    fn segment(&mut self, first: u64, form: Form, following: Option<u64>) -> Result<u64, LedgerError> {
+    fn segment(
+        &mut self,
+        first: u64,
+        form: Form,
+        following: Option<u64>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<u64, LedgerError> {
         let path = segment_path(first, form);
-        let mut bytes = std::mem::take(&mut self.buffer);
-        self.storage.read_into(&path, &mut bytes).attempt("read", &path)?;
-        let end = if form == Form::Plain {
-            self.plain(&path, first, &mut bytes, following)
-        } else {
-            self.packed(&path, form, first, &bytes, following)
-        };
-        self.buffer = bytes;
-        end
+        match form {
+            Form::Plain => self.plain(&path, first, bytes, following),
+            _ => self.packed(&path, form, first, bytes, following),
+        }
     }
 
     fn plain(

@@ -88,6 +88,12 @@ pub(crate) fn verify_storage(
     Ok(report)
 }
 
+/// Whether there is a processor that would idle while one hashes.
+fn has_second_processor() -> bool {
+    static FOUND: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *FOUND.get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+}
+
 /// The published checkpoint; the inner error is a finding.
 fn find(
     storage: &dyn Storage,

@@ -4,13 +4,18 @@
 //! differ: words that the record of a patch lists, a loan that one of us left behind when it died, and, if the caller
 //! allows it, single `int3` bytes: what a probe of the kernel (`uprobes`) leaves.
 
+use std::collections::BTreeMap;
+
 use goproc::elf::{Executable, Segment};
 use goproc::{GoRuntime, Memory as _, Process, call};
 
-use super::{Options, Status, recorded};
+use super::{Options, Status, facts, recorded};
 use crate::control;
 use crate::error::{Error, Result};
-use crate::patch::{Head, Switch};
+use crate::patch::Head;
+
+/// What a patch writes: where, what stood there, what stands there now.
+pub(super) type Written = (u64, Vec<u8>, Vec<u8>);
 
 const INT3: u8 = 0xcc;
 /// One read of memory that is compared: large enough to cost few calls, small enough to be no burden.
@@ -20,6 +25,8 @@ const STEP: usize = 4 << 20;
 pub(super) struct Target<'p> {
     pub(super) process: &'p Process,
     pub(super) runtime: GoRuntime,
+    /// How far the program runs from where it was linked.
+    pub(super) bias: u64,
     pub(super) executable: Vec<u8>,
 }
 
@@ -33,14 +40,36 @@ pub(super) struct Found {
 }
 
 impl<'p> Target<'p> {
-    pub(super) fn of(process: &'p Process) -> Result<Self> {
+    /// The executable may be stripped: where the runtime keeps what, the patch says, or its record.
+    pub(super) fn of(process: &'p Process, runtime: BTreeMap<String, u64>) -> Result<Self> {
         let executable = process.executable()?;
-        let runtime = GoRuntime::of(&Executable::parse(&executable)?)?;
-        Ok(Self { process, runtime, executable })
+        let bias = process.load_bias(&Executable::parse(&executable)?)?;
+        let runtime = GoRuntime::from_facts(&runtime)?;
+        Ok(Self { process, runtime: runtime.slid(bias), bias, executable })
+    }
+
+    /// The segments of its file, where they run.
+    fn segments(&self) -> Result<Vec<Segment<'_>>> {
+        let mut segments = Executable::parse(&self.executable)?.segments()?;
+        segments.iter_mut().for_each(|segment| segment.address = segment.address.wrapping_add(self.bias));
+        Ok(segments)
+    }
+
+    /// A plugin has functions, types and interface tables that the patch was not made with.
+    pub(super) fn check_modules(&self, carried: &[Status]) -> Result<()> {
+        let mut known = vec![self.runtime.first_module()];
+        for status in carried {
+            known.push(self.process.word(status.record + control::MODULE)?);
+        }
+        let modules = self.runtime.modules(self.process)?;
+        match modules.0.iter().all(|module| known.contains(&module.address)) {
+            true => Ok(()),
+            false => Err(Error::State { what: "has loaded Go plugins, which a patch cannot see".to_owned() }),
+        }
     }
 
     /// The build id of its file, that file's code, and every byte in memory, must be those that the patch was made for.
-    pub(super) fn check(&self, head: &Head, carried: Option<&Status>, options: Options) -> Result<Found> {
+    pub(super) fn check(&self, head: &Head, carried: &[Status], options: Options) -> Result<Found> {
         let executable = Executable::parse(&self.executable)?;
         let other = |what: String| Err(Error::OtherBuild { what });
         let found = executable.build_id().map(hex::encode).unwrap_or_default();
@@ -50,37 +79,50 @@ impl<'p> Target<'p> {
         if options.exact_file && crate::build::sha256(&self.executable) != head.old_file {
             return other("its file is of that build, but not the one that was sealed".to_owned());
         }
-        let segments = executable.segments()?;
+        let segments = self.segments()?;
         let range = (head.text.address, head.text.size);
         if text(&segments, range).is_none_or(|text| crate::build::sha256(text) != head.text.sha256) {
             return other("the code of its file is not that of the build".to_owned());
         }
-        let switches = match carried {
-            Some(status) => recorded(self.process, status.record)?,
-            None => Vec::new(),
-        };
-        self.compare(&segments, &switches, range, options.allow_probes)
+        self.compare(&segments, &self.changes(carried)?, range, options.allow_probes)
     }
 
     /// The code of a process that carries a patch, by what the record says of it.
-    pub(super) fn check_carried(&self, record: u64) -> Result<Found> {
-        let executable = Executable::parse(&self.executable)?;
+    pub(super) fn check_carried(&self, record: u64, carried: &[Status]) -> Result<Found> {
         let range = text_range(self.process, record)?;
-        let switches = recorded(self.process, record)?;
-        self.compare(&executable.segments()?, &switches, range, true)
+        self.compare(&self.segments()?, &self.changes(carried)?, range, true)
+    }
+
+    /// What the records of all patches say that they write into the old image: place, bytes before, bytes after.
+    pub(super) fn changes(&self, carried: &[Status]) -> Result<Vec<Written>> {
+        let mut found = Vec::new();
+        for status in carried {
+            let switches = recorded(self.process, status.record)?;
+            let bytes = |word: u64| word.to_le_bytes().to_vec();
+            found.extend(switches.into_iter().map(|s| (s.entry, bytes(s.before), bytes(s.after))));
+            let bytes = |halves: [u32; 3]| halves.map(u32::to_le_bytes).concat();
+            let methods = facts(self.process, status.record)?.methods;
+            let placed =
+                methods.into_iter().map(|m| (m.at.wrapping_add(self.bias), bytes(m.before), bytes(m.after)));
+            found.extend(placed);
+        }
+        Ok(found)
     }
 
     fn compare(
         &self,
         segments: &[Segment<'_>],
-        switches: &[Switch],
+        changes: &[Written],
         range: (u64, u64),
         allow_probes: bool,
     ) -> Result<Found> {
         let mut probes = 0;
         for segment in segments.iter().filter(|segment| !segment.writable) {
             let mut running = self.read(segment)?;
-            restore(&mut running, segment, switches);
+            if segment.executable {
+                take_out_loan(&mut running);
+            }
+            restore(&mut running, segment.address, changes);
             let strange = running.iter().zip(segment.bytes).enumerate().filter(|(_, (a, b))| a != b);
             for (at, (found, _)) in strange {
                 if *found != INT3 || !segment.executable || !allow_probes {
@@ -106,20 +148,16 @@ impl<'p> Target<'p> {
     }
 }
 
-/// What is ours and known is put back as it was.
-fn restore(running: &mut [u8], segment: &Segment<'_>, switches: &[Switch]) {
-    if segment.executable {
-        take_out_loan(running);
-    }
-    for switch in switches {
-        let Some(at) = switch.entry.checked_sub(segment.address).and_then(|at| usize::try_from(at).ok())
-        else {
+/// What is ours and known is put back as it was, in memory that begins at `start`.
+pub(super) fn restore(running: &mut [u8], start: u64, changes: &[Written]) {
+    for (place, before, after) in changes {
+        let Some(at) = place.checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
             continue;
         };
-        if let Some(word) = running.get_mut(at..at.saturating_add(8))
-            && *word == switch.after.to_le_bytes()
+        if let Some(found) = running.get_mut(at..at.saturating_add(after.len()))
+            && found == after
         {
-            word.copy_from_slice(&switch.before.to_le_bytes());
+            found.copy_from_slice(before);
         }
     }
 }

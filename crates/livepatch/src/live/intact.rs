@@ -7,10 +7,14 @@
 
 use goproc::{Memory as _, Modules, Process};
 
-use super::check::Target;
+use super::Status;
+use super::check::{self, Target};
 use crate::control::{self, PAGE, PAGE_LENGTH as LENGTH};
 use crate::error::{Error, Result};
 use crate::patch::{Access, Head, Region, Switch};
+
+/// A digest that is not known.
+const UNKNOWN: [u8; 32] = [0; 32];
 
 /// What the record keeps of the regions: how many, then address and size, with the access in the bits that a size in
 /// pages leaves free.
@@ -46,20 +50,43 @@ fn regions(process: &Process, record: u64) -> Result<Vec<Region>> {
     Ok(words.chunks_exact(2).map(region).collect())
 }
 
-/// SHA-256 of everything that was placed and that the process may not write, the record itself aside.
-pub(super) fn placed(process: &Process, record: u64) -> Result<[u8; 32]> {
+/// SHA-256 of everything that was placed and that the process may not write, the record itself aside, and without what the
+/// patches of `carried` changed in it.
+fn placed(target: &Target<'_>, record: u64, carried: &[Status]) -> Result<[u8; 32]> {
     let mut all = Vec::new();
-    for region in regions(process, record)?.iter().filter(|region| region.access != Access::Write) {
-        all.extend(process.bytes(region.address, region.size)?);
+    let changes = target.changes(carried)?;
+    for region in regions(target.process, record)?.iter().filter(|region| region.access != Access::Write) {
+        let mut bytes = target.process.bytes(region.address, region.size)?;
+        check::restore(&mut bytes, region.address, &changes);
+        all.extend(bytes);
     }
     Ok(crate::build::sha256_bytes(&all))
 }
 
+/// Writes the digest of what was placed into the record.
+pub(super) fn remember(target: &Target<'_>, record: u64, carried: &[Status]) -> Result<()> {
+    let digest = placed(target, record, carried)?;
+    Ok(target.process.write_forced(record + control::PLACED, &digest)?)
+}
+
+/// Says that what was placed may differ from its digest from here on. Whoever is killed before [`remember`] leaves a record
+/// without one.
+pub(super) fn forget(process: &Process, record: u64) -> Result<()> {
+    Ok(process.write_forced(record + control::PLACED, &UNKNOWN)?)
+}
+
 /// What a rollback relies on, before anything is stopped.
-pub(super) fn check(target: &Target<'_>, record: u64, switches: &[Switch], modules: &Modules) -> Result<()> {
+pub(super) fn check(
+    target: &Target<'_>,
+    record: u64,
+    carried: &[Status],
+    switches: &[Switch],
+    modules: &Modules,
+) -> Result<()> {
     let process = target.process;
     let refused = |what: String| Err(Error::RollbackRefused { what });
-    if placed(process, record)?.as_slice() != process.bytes(record + control::PLACED, 32)? {
+    let digest = process.bytes(record + control::PLACED, 32)?;
+    if digest != UNKNOWN && digest != placed(target, record, carried)? {
         return refused("what was placed is not what stands there".to_owned());
     }
     for switch in switches {
@@ -68,9 +95,8 @@ pub(super) fn check(target: &Target<'_>, record: u64, switches: &[Switch], modul
             return refused(format!("the entry at {:#x} was changed by someone else", switch.entry));
         }
     }
-    let own = regions(process, record)?;
-    let lies = |address: u64| own.iter().any(|r| (r.address..r.address + r.size).contains(&address));
-    match modules.0.iter().any(|module| lies(module.address)) || process.word(record + control::FLAG)? == 0 {
+    let module = process.word(record + control::MODULE)?;
+    match modules.0.iter().any(|m| m.address == module) || process.word(record + control::FLAG)? == 0 {
         true => Ok(()),
         false => refused("its module is in the runtime's list no more".to_owned()),
     }

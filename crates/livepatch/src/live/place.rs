@@ -33,7 +33,7 @@ pub(super) fn place(target: &Target<'_>, patch: &Patch, digest: &[u8; 32]) -> Re
             process.write_forced(control + control::REGIONS, &intact::written(&patch.head)?)?;
         }
     }
-    process.write_forced(control + control::PLACED, &intact::placed(process, control)?)?;
+    intact::remember(target, control, &[])?;
     process.write_forced(control + control::PREPARED, &1_u64.to_le_bytes())?;
     Ok(())
 }
@@ -91,8 +91,9 @@ fn lender<'p>(target: &Target<'p>) -> Result<Lender<'p>> {
     let executable = Executable::parse(&target.executable)?;
     let segments = executable.segments()?;
     let text = segments.iter().find(|s| s.executable).ok_or(goproc::Error::NoDonor)?;
-    let running = goproc::Memory::bytes(target.process, text.address, text.bytes.len() as u64)?;
-    let loan = call::place(&running, text.address).ok_or(goproc::Error::NoDonor)?;
+    let address = text.address.wrapping_add(target.bias);
+    let running = goproc::Memory::bytes(target.process, address, text.bytes.len() as u64)?;
+    let loan = call::place(&running, address).ok_or(goproc::Error::NoDonor)?;
     let mut tries = 0;
     while tries < TRIES {
         for machine in target.runtime.machines(target.process)?.iter().filter(|m| m.thread > 0) {

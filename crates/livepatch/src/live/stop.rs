@@ -12,7 +12,7 @@ use super::check::Target;
 use super::intact::{self, Pages};
 use super::snapshot::Snapshot;
 use super::walk::{Safe, Seen, Walk};
-use super::{Options, recorded};
+use super::{Options, Status, recorded, tables};
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Switch};
@@ -47,7 +47,12 @@ pub struct Stop {
     pub snapshot: Option<Snapshot>,
 }
 
-pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Result<Stop> {
+pub(super) fn switch(
+    target: &Target<'_>,
+    patch: &Patch,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
     let head = &patch.head;
     let code: Vec<(u64, u64)> = head
         .regions
@@ -69,6 +74,12 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
             }
         }
         link(target, &modules, head.control, head.module)?;
+        if !head.tables.is_empty() {
+            // New constants may be led to tables that the process made: what was placed is known again afterwards.
+            intact::forget(target.process, head.control)?;
+        }
+        tables::register(target, &head.tables)?;
+        tables::complete(target, &head.methods)?;
         for switch in &head.switches {
             target.process.write_forced(switch.entry, &switch.after.to_le_bytes())?;
         }
@@ -76,17 +87,26 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
         target.process.write_forced(head.control + control::FLAG, &1_u64.to_le_bytes())?;
         Ok(())
     })?;
+    if !head.tables.is_empty() && !options.dry_run {
+        intact::remember(target, head.control, carried)?;
+    }
     Ok(Stop { functions: head.switches.len(), ..stop })
 }
 
-pub(super) fn take_back(target: &Target<'_>, record: u64, options: Options) -> Result<Stop> {
+pub(super) fn take_back(
+    target: &Target<'_>,
+    record: u64,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
     let process = target.process;
     let switches = recorded(process, record)?;
     let modules = target.runtime.modules(process)?;
-    intact::check(target, record, &switches, &modules)?;
-    // The record's neighbours: the code that the patch placed lies in the module that it linked.
-    let new = modules.0.last().map(|m| (m.min_pc, m.max_pc)).filter(|_| modules.0.len() > 1);
-    let code: Vec<(u64, u64)> = new.into_iter().collect();
+    intact::check(target, record, carried, &switches, &modules)?;
+    // The code that the patch placed lies in the module that it linked.
+    let module = process.word(record + control::MODULE)?;
+    let new = modules.0.iter().filter(|m| m.address == module);
+    let code: Vec<(u64, u64)> = new.map(|m| (m.min_pc, m.max_pc)).collect();
     let stop = at_safe_moment(target, &modules, &switches, &code, options, |before, look| {
         if options.dry_run {
             return Ok(());

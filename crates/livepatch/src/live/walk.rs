@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use goproc::{Frame, Goroutine, Machine, Memory as _, Modules, Position, Tracer, Unwinder};
 
 use super::check::Target;
+use super::tables;
 use crate::error::Result;
 use crate::patch::Switch;
 
@@ -120,6 +121,9 @@ impl<'w, 'p> Walk<'w, 'p> {
             {
                 *state = interrupted;
             }
+        }
+        if !tables::is_settled(self.target)? {
+            return Ok(Seen::Unsafe("a thread holds the lock of the interface tables".to_owned()));
         }
         let goroutines = runtime.goroutines(process)?;
         let mut found = Vec::with_capacity(goroutines.len());

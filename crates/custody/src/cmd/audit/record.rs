@@ -18,9 +18,14 @@ use crate::recorder::failure;
 pub(crate) const HELP: &str = "\
 Each line is one event (docs/formats/event.md). Each receipt is printed after its event is durable, in the order of\n\
 the lines. A refused event is named on standard error with its line and the path of every fault; the others are\n\
-recorded, and the exit code is 2 in the end. Offering an event again under its id is safe: it is stored once.\n\n\
+recorded, and the exit code is 2 in the end. Offering an event again under its id is safe: it is stored once.\n\
+An event without `ctx.trace_id` gets that of the environment's TRACEPARENT, as a build or a shell under a trace has it.\n\n\
 Examples:\n  $ custody audit record < events.jsonl\n  \
 $ custody audit record --proof < events.jsonl > receipts.jsonl";
+
+/// The variable by which a trace is handed to a process (OpenTelemetry, "Environment Variables as Context Propagation
+/// Carriers"); its form is that of the header (W3C Trace Context, section 3.2.2).
+const TRACEPARENT: &str = "TRACEPARENT";
 
 /// Arguments of `custody audit record`.
 #[derive(Args)]
@@ -44,9 +49,10 @@ struct Batch<'s> {
 /// Records what comes on standard input.
 pub(crate) fn run(args: &RecordArgs, context: &Context) -> Outcome {
     let session = context.session()?;
+    let trace = trace(context);
     let (to_printer, batches) = sync_channel(IN_FLIGHT);
     let (refused, seen) = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read(session, &to_printer));
+        let reader = scope.spawn(move || read(session, trace.as_deref(), &to_printer));
         let printed = Printer { context, session, proof: args.proof }.print(&batches);
         // A printer that failed hangs up, which ends the reader at its next batch; the process need not wait for
         // input that may never come.
@@ -61,8 +67,33 @@ pub(crate) fn run(args: &RecordArgs, context: &Context) -> Outcome {
     Err(Failure::input(text).hint("mend the named fields and offer them again; the others are recorded"))
 }
 
+/// The trace that this process runs under, if any.
+fn trace(context: &Context) -> Option<String> {
+    let given = std::env::var(TRACEPARENT).ok().filter(|value| !value.is_empty())?;
+    let trace = audit::trace_of(&given);
+    if trace.is_none() {
+        context.output.remark(&format!("remark: {TRACEPARENT} is not a traceparent, and is left alone"));
+    }
+    trace
+}
+
+/// The event under the trace, where it names none. What is no event stays as it is: admission says why.
+fn traced(offered: Vec<u8>, trace: &str) -> Vec<u8> {
+    match event::validate(&offered) {
+        Ok(mut event) if event.ctx.get("trace_id").is_none() => {
+            event.ctx.set("trace_id", trace);
+            event.canonical()
+        }
+        _ => offered,
+    }
+}
+
 /// Reads to the end and offers; how many events there were.
-fn read<'s>(session: &'s Session, batches: &SyncSender<Batch<'s>>) -> Result<u64, AuditError> {
+fn read<'s>(
+    session: &'s Session,
+    trace: Option<&str>,
+    batches: &SyncSender<Batch<'s>>,
+) -> Result<u64, AuditError> {
     let mut input = BufReader::with_capacity(CHUNK, io::stdin());
     let mut lines = Lines::default();
     let mut seen = 0;
@@ -74,7 +105,10 @@ fn read<'s>(session: &'s Session, batches: &SyncSender<Batch<'s>>) -> Result<u64
         })?;
         let whole = std::mem::take(&mut lines.whole);
         if !whole.is_empty() {
-            let (numbers, offered): (Vec<u64>, Vec<Vec<u8>>) = whole.into_iter().unzip();
+            let (numbers, mut offered): (Vec<u64>, Vec<Vec<u8>>) = whole.into_iter().unzip();
+            if let Some(trace) = trace {
+                offered = offered.into_iter().map(|event| traced(event, trace)).collect();
+            }
             seen += numbers.len() as u64;
             let batch = Batch { lines: numbers, pending: session.submit(offered)? };
             if batches.send(batch).is_err() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use event::Fact;
-use livepatch::{FunctionChange, Patch};
+use livepatch::{FunctionChange, Patch, Sources};
 use serde::Serialize;
 
 use super::text;
@@ -18,6 +18,7 @@ const MAX_BUILD: u64 = 2 << 30;
 
 pub(super) const BUILD_HELP: &str = "The new build is linked where it can stand beside the old one, and is otherwise built as the old one was:\n\
     `go build -ldflags=-T=0x6e5a1000 -o new .` (any multiple of 4096, plus 4096, above the old build and below 0x7f000000).\n\
+    With C code: `-ldflags=-extldflags=-Wl,-Ttext-segment=0x6e5a0000`. Position-independent builds need neither.\n\
     Exit code 1: the change cannot be made safely in a running process; place and reason are named.\n\n\
     Examples:\n  $ custody patch build --old live/live-payments --new live/live-payments-fixed -o fix.cpatch";
 pub(super) const INSPECT_HELP: &str =
@@ -31,6 +32,18 @@ pub(super) struct BuildArgs {
     /// The build that should: same module, same Go release, linked elsewhere
     #[arg(long, value_name = "BIN")]
     new: PathBuf,
+    /// The build that runs with its symbols, if `--old` is stripped: the same build otherwise
+    #[arg(long, value_name = "BIN")]
+    symbols: Option<PathBuf>,
+    /// A patch that the process carries already and this one is made upon; the lowest first
+    #[arg(long, value_name = "PATCH", requires = "upon_build")]
+    upon: Vec<PathBuf>,
+    /// The new build that the patch of `--upon` was made with, one for each
+    #[arg(long, value_name = "BIN", requires = "upon")]
+    upon_build: Vec<PathBuf>,
+    /// Let the builds be of different versions of their modules
+    #[arg(long)]
+    allow_modules: bool,
     /// Where to write the patch
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -83,7 +96,7 @@ impl Recorded for Described<'_> {
 pub(super) fn build(args: &BuildArgs, context: &Context) -> Outcome {
     let (old, new) = (read(&args.old, MAX_BUILD)?, read(&args.new, MAX_BUILD)?);
     let what = format!("cannot make a patch from `{}` to `{}`", args.old.display(), args.new.display());
-    let patch = livepatch::build(&old, &new).map_err(|e| failure(e, &what))?;
+    let patch = made(args, &old, &new, &what)?;
     let file = patch.encode().map_err(|e| failure(e, &what))?;
     let unwritable = |e: std::io::Error| {
         let error = anyhow::Error::from(e).context(format!("cannot write `{}`", args.output.display()));
@@ -95,6 +108,22 @@ pub(super) fn build(args: &BuildArgs, context: &Context) -> Outcome {
     context.note(&described)?;
     aside.place().map_err(unwritable)?;
     context.output.show(&described, text::described)
+}
+
+fn made(args: &BuildArgs, old: &[u8], new: &[u8], what: &str) -> Result<Patch, Failure> {
+    if args.upon.len() != args.upon_build.len() {
+        let told = anyhow::anyhow!("every `--upon` needs the build that it was made with");
+        return Err(Failure::input(told).hint("give one `--upon-build` for each, in the same order"));
+    }
+    let symbols = args.symbols.as_deref().map(|file| read(file, MAX_BUILD)).transpose()?;
+    let mut below = Vec::new();
+    for (patch, build) in args.upon.iter().zip(&args.upon_build) {
+        below.push((Opened::read(patch)?.patch, read(build, MAX_BUILD)?));
+    }
+    let below: Vec<_> = below.iter().map(|(patch, build)| (patch, build.as_slice())).collect();
+    let symbols = symbols.as_deref();
+    let sources = Sources { old, symbols, below: &below, new, other_modules: args.allow_modules };
+    livepatch::build_from(&sources).map_err(|e| failure(e, what))
 }
 
 pub(super) fn inspect(args: &InspectArgs, context: &Context) -> Outcome {

@@ -129,7 +129,8 @@ fn failure(error: Error, what: &str) -> Failure {
             | Error::NoSafeMoment { .. }
             | Error::RollbackRefused { .. }
     );
-    let is_place = matches!(error, Error::Process(_) | Error::PositionIndependent { .. });
+    let is_place =
+        matches!(error, Error::Process(_) | Error::Unreadable { source: goproc::Error::Platform, .. });
     let error = anyhow::Error::from(error).context(what.to_owned());
     let failure = match (is_finding, is_place) {
         (true, _) => Failure::finding(error),
@@ -152,9 +153,12 @@ fn hint(error: &Error) -> Option<&'static str> {
             "the service runs as it did; find out who else changes it, or let `custody run` start it anew"
         }
         Error::NoSafeMoment { .. } => "nothing was changed; try again, or with more `--attempts`",
+        Error::OtherShape => "build both with the same `-buildmode`",
+        Error::NotTwin { .. } => "strip after the link, or build both with `-trimpath`",
         Error::Placement { .. } => "link the new build higher: `go build -ldflags=-T=0x6e5a1000 …`",
         Error::Unreadable { .. } | Error::Lacks { .. } => {
-            "build without `-ldflags=-s`, `-ldflags=-w` and `strip`: a patch is made from symbols and debugging data"
+            "a patch is made from symbols and debugging data: build without `-ldflags='-s -w'`, and give the twin of a \
+             stripped build with `--symbols`"
         }
         Error::OtherRelease { .. } => "build both with one Go release",
         _ => return None,
