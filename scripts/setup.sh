@@ -14,7 +14,7 @@ fail() { printf 'setup: error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 3; }
 
 # --- system packages: "command package" pairs; only what is missing is installed ---------------------------------
 wanted="gcc:gcc clang:clang make:make git:git python3:python3 pip3:python3-pip"
-[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 faketime:faketime strace:strace pkcs11-tool:opensc wrestool:icoutils 7zz:7zip"
+[ "$purpose" = demo ] || wanted="$wanted zip:zip unzip:unzip xz:xz-utils zstd:zstd openssl:openssl readelf:binutils tar:tar osslsigncode:osslsigncode softhsm2-util:softhsm2 faketime:faketime strace:strace pkcs11-tool:opensc wrestool:icoutils 7zz:7zip valgrind:valgrind"
 [ "$purpose" != peers ] || wanted="$wanted wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64"
 missing=
 for pair in $wanted; do
@@ -31,6 +31,11 @@ if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of words
     apt-get install -y -qq --no-install-recommends ca-certificates $missing >/dev/null
+fi
+
+# `custody probe memory` sees system calls by their tracepoints. Where it may not be mounted its tests are skipped.
+if [ "$purpose" != demo ] && [ -d /sys/kernel/tracing ] && [ ! -d /sys/kernel/tracing/events ] && [ "$(id -u)" = 0 ]; then
+    mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || say "tracefs cannot be mounted here"
 fi
 
 command -v cargo >/dev/null 2>&1 || fail "no cargo" "install Rust with rustup, then run this again"
@@ -84,6 +89,14 @@ if [ "$purpose" != demo ] && [ ! -e "$rig/pe-judges/ready" ]; then
         "$rig/pe-judges/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
             --require-hashes -r "$here/scripts/pe-judges.txt" &&
         : >"$rig/pe-judges/ready"; } || say "they cannot be fetched; their tests will be skipped"
+fi
+# --- a writer of 7z archives with what 7-Zip reads and does not write, for tests only -----------------------------
+if [ "$purpose" != demo ] && [ ! -e "$rig/py7zr/ready" ]; then
+    say "making a writer of 7z archives in $rig/py7zr"
+    { python3 -m venv "$rig/py7zr" &&
+        "$rig/py7zr/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+            --require-hashes -r "$here/scripts/py7zr.txt" &&
+        : >"$rig/py7zr/ready"; } || say "it cannot be fetched; its test will be skipped"
 fi
 # --- the official suite of JSON Schema, which the judge of our own schema has to pass ------------------------------
 if [ "$purpose" != demo ] && [ ! -d "$rig/json-schema-suite/tests/draft7" ]; then

@@ -10,7 +10,11 @@ mod foreign;
 mod gm;
 mod inspect;
 mod measure;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod patch;
 mod pe;
+#[cfg(target_os = "linux")]
+mod probe;
 #[cfg(target_os = "linux")]
 mod redact;
 #[cfg(target_os = "linux")]
@@ -55,6 +59,10 @@ fn main() -> Result<()> {
         ("append", append::run),
         ("inspect", inspect::run),
         ("pe", pe::run),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ("patch", patch::run),
+        #[cfg(target_os = "linux")]
+        ("probe", probe::run),
         #[cfg(target_os = "linux")]
         ("redact", redact::run),
         #[cfg(target_os = "linux")]

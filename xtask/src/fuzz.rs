@@ -45,7 +45,7 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
         if these.is_empty() {
             continue;
         }
-        let program = build::every(kind)?;
+        let program = build::every(kind, &these)?;
         for target in these {
             failed += usize::from(!one(&program, kind, target, &act)?);
         }
@@ -161,6 +161,14 @@ mod tests {
             })
             .collect();
         assert_eq!(bins, oracles);
+        for of in oracles.iter().filter_map(|name| name.split_once('_')).map(|(of, _)| of) {
+            let dependency = format!("\n{of} = {{ path = \"../crates/{of}\", optional = true }}\n");
+            let both = manifest.contains(&dependency) && manifest.contains(&format!("\n    \"{of}\",\n"));
+            assert!(
+                both,
+                "fuzz/Cargo.toml does not name {of} as an optional dependency and a default feature"
+            );
+        }
         for name in &oracles {
             let (of, oracle) = name.split_once('_').unwrap();
             assert!(

@@ -65,27 +65,39 @@ impl Pages {
         Ok(Self { digest, page, spans, next: 0, hasher: None, digests: Vec::new(), table })
     }
 
-    /// Takes bytes of the file, in order; those that no span has are passed over.
-    pub(crate) fn update(&mut self, mut at: u64, mut bytes: &[u8]) {
+    /// Takes bytes of the file, in order; those that no span has are passed over. `whole` takes all of them.
+    pub(crate) fn update(&mut self, mut at: u64, mut bytes: &[u8], mut whole: Option<&mut Hasher>) {
         while let Some(&(start, end, place)) = self.spans.get(self.next) {
             let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
             if skip >= bytes.len() {
-                return;
+                break;
             }
+            tell(&mut whole, &bytes[..skip]);
             (at, bytes) = (at + skip as u64, &bytes[skip..]);
             let index = place + usize::try_from((at - start) / self.page).unwrap_or(0);
-            let whole = self.whole(index, at, end, bytes);
-            let taken = if whole > 0 { whole } else { self.part(index, at, (start, end), bytes) };
+            let mut taken = self.pages(index, at, end, bytes, &mut whole);
+            if taken == 0 {
+                taken = self.part(index, at, (start, end), bytes);
+                tell(&mut whole, &bytes[..taken]);
+            }
             (at, bytes) = (at + taken as u64, &bytes[taken..]);
             if at == end {
                 self.next += 1;
             }
         }
+        tell(&mut whole, bytes);
     }
 
     /// Takes the whole pages that `bytes` begins with, many at a time, and says how many bytes they are; none where a
     /// page was begun before, or under SHA-1.
-    fn whole(&mut self, index: usize, at: u64, end: u64, bytes: &[u8]) -> usize {
+    fn pages(
+        &mut self,
+        index: usize,
+        at: u64,
+        end: u64,
+        bytes: &[u8],
+        whole: &mut Option<&mut Hasher>,
+    ) -> usize {
         // The headers' page is closed by `part` alone: what it counts and what it hashes differ by the fields left out.
         if self.hasher.is_some() || self.digest != Digest::Sha256 || index == 0 {
             return 0;
@@ -94,7 +106,10 @@ impl Pages {
         let room = usize::try_from(end - at).unwrap_or(usize::MAX).min(bytes.len());
         let count = room / page;
         self.digests.resize(count, [0; 32]);
-        gm::sha256_pages(&bytes[..count * page], page, &mut self.digests);
+        match whole {
+            Some(hasher) => hasher.update_with_pages(&bytes[..count * page], page, &mut self.digests),
+            None => gm::sha256_pages(&bytes[..count * page], page, &mut self.digests),
+        }
         let entry = 4 + self.digest.size();
         for (number, digest) in self.digests.iter().enumerate() {
             let place = (index + number) * entry;
@@ -135,6 +150,12 @@ impl Pages {
 
     pub(crate) fn finish(self) -> Vec<u8> {
         self.table
+    }
+}
+
+fn tell(whole: &mut Option<&mut Hasher>, bytes: &[u8]) {
+    if let Some(hasher) = whole {
+        hasher.update(bytes);
     }
 }
 

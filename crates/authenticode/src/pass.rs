@@ -202,10 +202,12 @@ impl Pass {
     }
 
     fn take(&mut self, at: u64, bytes: &[u8]) {
-        self.content(bytes);
+        // Page hashes take a digest of the whole along: two under SHA-256 cost little more than one.
+        let mut hashers = self.hashers.iter_mut().map(|(_, hasher)| hasher);
         for (_, pages) in &mut self.pages {
-            pages.update(at, bytes);
+            pages.update(at, bytes, hashers.next());
         }
+        hashers.for_each(|hasher| hasher.update(bytes));
     }
 
     pub(crate) fn content(&mut self, bytes: &[u8]) {

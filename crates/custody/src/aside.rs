@@ -50,15 +50,19 @@ impl Aside {
 
     /// Puts the file in its place; the new name survives a loss of power once the folder is synced with
     /// [`sync_folder`], which many files of one folder can share.
-    pub(crate) fn rename(self) -> io::Result<PathBuf> {
+    pub(crate) fn rename(mut self) -> io::Result<PathBuf> {
         std::fs::rename(&self.aside, &self.path)?;
-        Ok(self.folder.clone())
+        self.aside.clear();
+        Ok(std::mem::take(&mut self.folder))
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.aside); // after a rename there is none
+        // After a rename there is none.
+        if !self.aside.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.aside); // whoever gave up has another error to tell
+        }
     }
 }
 

@@ -65,6 +65,8 @@ enum Command {
     Verify(Box<cmd::verify::VerifyArgs>),
     /// Run a service under supervision, only if it is the one that was sealed
     Run(Box<cmd::run::RunArgs>),
+    /// Change functions of a running Go service, signed, watched and taken back
+    Patch(Box<cmd::patch::PatchArgs>),
     /// See into a running Go process that was not built for it
     Probe(cmd::probe::ProbeArgs),
     /// Take events over HTTP: the daemon
@@ -138,6 +140,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Pe(args) => cmd::pe::run(args, &context()?),
         Command::Verify(args) => cmd::verify::run(&args, &context()?),
         Command::Run(args) => cmd::run::run(*args, &context()?),
+        Command::Patch(args) => cmd::patch::run(*args, &context()?),
         Command::Probe(args) => cmd::probe::run(args, &context()?),
         Command::Serve(args) => cmd::serve::run(args, &context()?),
         Command::Audit(args) => cmd::audit::run(args, &context()?),

@@ -35,6 +35,14 @@ const UNTIL_STOPPED: &[&str] = &[
 /// Examples that cannot be run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
     (
+        "custody probe memory --pid 4711 --seal payments.seal.json --enforce stop --json",
+        "there is no such process; `crates/probe/tests/memory.rs` starts some of its own",
+    ),
+    (
+        "custody probe goroutines --pid 4711 --json",
+        "there is no such process; `crates/probe/tests/goroutines.rs` starts some of its own",
+    ),
+    (
         "custody pe timestamp signed.exe --tsa http://timestamp.example.com/",
         "nobody answers at these addresses; `tests/pe_timestamp.rs` has an authority of its own",
     ),
@@ -70,6 +78,14 @@ const NOT_HERE: &[(&str, &str)] = &[
         "custody anchor verify payments --bundle b.json --public-key build.pub.pem --unlogged",
         "there is no such bundle; `tests/seal_bundle.rs` makes one",
     ),
+    (
+        "custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1 --dry-run",
+        "it would reach what other runs of this test started; `tests/patch.rs` has names of its own",
+    ),
+    (
+        "custody patch rollout fix.cpatch --name payments --stages 50,100 --watch 1",
+        "it would reach what other runs of this test started; `tests/patch.rs` has names of its own",
+    ),
     ("custody anchor status bin.anchor.json", "there is no such proof; `tests/anchor.rs` makes one"),
     (
         "custody anchor verify bin.seal.json --proof bin.anchor.json --ca root.pem",
@@ -99,8 +115,29 @@ fn every_example_in_the_help_runs() {
     }
     let rest = examples.iter().filter(|line| !FIRST.contains(line));
     let here = FIRST.iter().chain(rest).filter(|line| !NOT_HERE.iter().any(|(not, _)| not == *line));
+    let _running = running(&stage);
     let faults: Vec<String> = here.filter_map(|example| fault(&stage, example)).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The service that examples patch, for as long as the value lives.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn running(stage: &Home) -> Running {
+    let program = stage.folder().join("live/live-payments");
+    let mut child = Command::new(program).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // It has begun when it says so.
+    let mut said = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+    stage.write("payments.pid", child.id().to_string());
+    Running(child)
 }
 
 /// What went wrong with an example; nothing when it did what it should.
@@ -151,6 +188,7 @@ fn stage() -> Option<Home> {
     let built = build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").output().ok()?;
     assert!(built.status.success(), "{}", text(&built.stderr));
     std::fs::copy(&program, stage.folder().join("payments")).unwrap();
+    support::patch::builds(&stage, "live/live-payments").unwrap();
     stage.write("src/go.sum", "");
     // A telephone number for each, of one customer, and of another in the last.
     let of = |event: String, customer: &str| {
@@ -194,6 +232,7 @@ fn stage() -> Option<Home> {
     stage.run(&[&set[..], &["--time", "2026-11-20T08:30:00Z"]].concat(), 0);
     stage.run(&["pe", "sign", "ready.exe", "--key", "code.key.pem", "--cert", "code.pem"], 0);
     stage.run(&["seal", "create", "dist", "-o", "dist.seal.json"], 0);
+    stage.run(&["seal", "create", "live", "-o", "live.seal.json"], 0);
     Some(stage)
 }
 

@@ -78,6 +78,42 @@ fn two_builds_of_a_go_program_say_why_they_differ() {
 }
 
 #[test]
+fn what_differs_inside_archives_is_explained() {
+    let home = Home::absent();
+    for (folder, time) in [("one", "2026-11-20T08:30:00Z"), ("two", "2026-11-21T09:00:00Z")] {
+        home.write(&format!("{folder}/stamp"), format!("built {time} and nothing else"));
+        home.write(&format!("{folder}/same"), "same");
+        let line = format!(
+            "cd {folder} && tar -cf ../{folder}.tar.gz --gzip * && python3 -m zipfile -c ../{folder}.zip stamp same"
+        );
+        let made = Command::new("sh").args(["-c", &line]).current_dir(home.folder()).output();
+        if made.as_ref().is_ok_and(|made| text(&made.stderr).contains("python3: not found")) {
+            eprintln!("SKIPPED what_differs_inside_archives_is_explained: `python3` is not installed");
+            return;
+        }
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+    for [first, second] in [
+        ["one.zip", "two.zip"],
+        ["one.tar.gz", "two.tar.gz"],
+        ["one", "two"],
+        ["one.zip", "two"],
+        ["one.zip", "two.tar.gz"],
+    ] {
+        let found = json(&home, &["seal", "compare", first, second], 1);
+        let explained = found["causes"].as_array().unwrap();
+        let stamp = explained.iter().find(|explained| explained["path"] == "stamp");
+        let causes =
+            stamp.map(|explained| explained["causes"].as_array().unwrap().clone()).unwrap_or_default();
+        assert_eq!(causes.len(), 1, "{first} {second}: {found}");
+        assert_eq!(causes[0]["kind"], "timestamp");
+        assert_eq!(causes[0]["first"], "built 2026-11-20T08:30:00Z and nothing else");
+        assert_eq!(causes[0]["second"], "built 2026-11-21T09:00:00Z and nothing else");
+    }
+}
+
+#[test]
 fn archives_that_hold_the_same_differ_in_their_times() {
     let home = Home::absent();
     home.write("d/file", "content");

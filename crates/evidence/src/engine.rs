@@ -26,6 +26,11 @@ const BUSY: usize = 12;
 pub(crate) trait Task {
     /// Fills `buffer`; gives fewer bytes than it holds only when the content ends, and has checked it by then.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, EvidenceError>;
+
+    /// Bytes that are best filled at once, at least [`CHUNK`].
+    fn stride(&self) -> usize {
+        CHUNK
+    }
 }
 
 /// Where the contents come from and where their digests go. Called by every thread.
@@ -120,12 +125,15 @@ impl<T: Task> Lane<T> {
 
     /// Reads more of `task` behind what stands there. When it fails, what was read of it is taken back.
     fn read(&mut self, mut task: T, length: u64) -> Result<(), (T, EvidenceError)> {
-        self.buffer.resize(CHUNK + PADDING, 0);
-        let room = &mut self.buffer[self.end..CHUNK];
+        let full = task.stride();
+        if self.buffer.len() < full + PADDING {
+            self.buffer.resize(full + PADDING, 0);
+        }
+        let room = &mut self.buffer[self.end..full];
         match task.fill(room) {
             Err(error) => Err((task, error)),
             Ok(count) if count == room.len() => {
-                self.end = CHUNK;
+                self.end = full;
                 self.open = Some((task, length + count as u64));
                 Ok(())
             }

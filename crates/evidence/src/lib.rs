@@ -40,6 +40,7 @@ mod meter;
 pub mod modules;
 mod nest;
 mod options;
+mod pick;
 mod sevenz;
 mod source;
 mod tape;
@@ -61,6 +62,7 @@ pub use error::{Blame, EvidenceError};
 pub use image::{Image, Images};
 pub use nest::Closed;
 pub use options::{Form, Limits, Options};
+pub use pick::pick;
 pub use source::ReadAt;
 pub use unpack::unpack;
 

@@ -87,6 +87,50 @@ fn every_method_gives_the_tree_that_was_packed() {
     }
 }
 
+/// Packs the folder in its first argument into the file in its second, by Zstandard of the level in its third.
+const PY7ZR: &str = "import os, sys, py7zr
+filters = [{'id': py7zr.FILTER_ZSTD, 'level': int(sys.argv[3])}]
+with py7zr.SevenZipFile(sys.argv[2], 'w', filters=filters) as out:
+    for name in sorted(os.listdir(sys.argv[1])):
+        out.writeall(os.path.join(sys.argv[1], name), name)";
+
+/// The Python that `scripts/setup.sh` makes for it.
+fn py7zr() -> Option<std::path::PathBuf> {
+    let rig = std::env::var_os("CUSTODY_RIG_DIR").map(std::path::PathBuf::from);
+    let rig = rig.or_else(|| std::env::home_dir().map(|home| home.join(".cache/custody/rig")))?;
+    Some(rig.join("py7zr/bin/python")).filter(|python| python.is_file())
+}
+
+#[test]
+fn zstandard_inside_gives_the_tree_that_was_packed() {
+    let Some(python) = py7zr() else {
+        eprintln!(
+            "SKIPPED zstandard_inside_gives_the_tree_that_was_packed: no py7zr (scripts/setup.sh makes it)"
+        );
+        return;
+    };
+    let dir = tree();
+    let root = dir.path().join("tree");
+    let unpacked = collect(&root).unwrap();
+    for level in ["1", "19"] {
+        let archive = dir.path().join(format!("{level}.7z"));
+        let done =
+            Command::new(&python).args(["-c", PY7ZR]).arg(&root).arg(&archive).arg(level).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let bytes = fs::read(archive).unwrap();
+        let seal = sealed(&bytes);
+        let comparison = Comparison::of(&seal, &unpacked.observation);
+        assert!(comparison.holds(), "{level}: {comparison:?}");
+        // Of what is cut off or turned, nothing is taken for what was packed.
+        for at in (0..bytes.len()).step_by(bytes.len() / 31) {
+            let mut other = bytes.clone();
+            other[at] ^= 0x10;
+            assert!(!compare(&seal, &other).holds(), "byte {at}");
+        }
+        assert!(!compare(&seal, &bytes[..bytes.len() - 1]).holds());
+    }
+}
+
 #[test]
 fn an_archive_is_told_by_its_bytes_and_covered_to_the_last() {
     if !has_7zz() {

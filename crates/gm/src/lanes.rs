@@ -22,6 +22,8 @@ mod simd;
 mod tests;
 
 pub use pages::sha256_pages;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use simd::K as SHA256_K;
 
 use crate::DualDigest;
 use crate::sm3::level::Level;

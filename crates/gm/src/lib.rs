@@ -1,7 +1,7 @@
 //! SM2, SM3 and SM4, and one API that hashes a stream under SHA-256 and SM3 in one pass.
 //!
 //! Pure: bytes in, bytes out. No I/O, no clock, no randomness of its own; only keys and ciphertexts of SM2 allocate.
-//! `unsafe` stands in two private modules, `sm3::simd` and `sm4::simd`.
+//! `unsafe` stands in private modules only: those named `simd`, and `sm2::field::adx`.
 //!
 //! The `std` feature (default) is used for one thing: asking the processor at run time which vector instructions it
 //! has. Without it the crate is `no_std` and uses the ones that it was compiled for (`-C target-cpu`).
@@ -24,6 +24,7 @@ mod cpu;
 pub mod fuzzing;
 mod hmac;
 mod lanes;
+mod secrets;
 pub mod sha256;
 pub mod sm2;
 pub mod sm3;

@@ -1,6 +1,12 @@
 //! SHA-256 (FIPS 180-4) of many messages at once, for Merkle trees: the sixteen lanes of [`crate::Lanes`], each of which
 //! takes the next message when its own ends. One message alone is what the `sha2` crate is for, and where there is no
-//! AVX-512 its code for one block is used throughout.
+//! AVX-512 its code for one block is used throughout. [`Stream`] is one message with its pages beside it.
+
+#[cfg(target_arch = "x86_64")]
+mod simd;
+mod stream;
+
+pub use stream::Stream;
 
 use crate::BLOCK;
 use crate::lanes::SHA256_IV;

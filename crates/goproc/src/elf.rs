@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use gimli::{AttributeValue, EndianArcSlice, Reader as _, RunTimeEndian, SectionId};
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{
     CompressionFormat, Endianness, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _,
     SymbolKind,
@@ -26,6 +26,8 @@ pub struct Executable<'a> {
 pub struct Segment<'a> {
     /// Link address.
     pub address: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
     /// What the file holds of it.
     pub bytes: &'a [u8],
     /// How much memory it takes; what the file does not hold is zero.
@@ -72,6 +74,22 @@ impl<'a> Executable<'a> {
         self.file.kind() == object::ObjectKind::Dynamic
     }
 
+    /// Where it begins to run: link address.
+    #[must_use]
+    pub fn entry(&self) -> u64 {
+        self.file.entry()
+    }
+
+    /// What the loader makes read-only once it has written the addresses into it: first address and the one behind the
+    /// last (`PT_GNU_RELRO`).
+    #[must_use]
+    pub fn relro(&self) -> Option<(u64, u64)> {
+        let (endian, headers) = (self.file.endian(), self.file.elf_program_headers());
+        let header = headers.iter().find(|h| h.p_type(endian) == object::elf::PT_GNU_RELRO)?;
+        let start = header.p_vaddr(endian);
+        Some((start, start.checked_add(header.p_memsz(endian))?))
+    }
+
     /// The GNU build id, or Go's own when there is none (before Go 1.24 the linker writes none).
     #[must_use]
     pub fn build_id(&self) -> Option<Vec<u8>> {
@@ -96,6 +114,7 @@ impl<'a> Executable<'a> {
             let object::SegmentFlags::Elf { p_flags, .. } = segment.flags() else { continue };
             found.push(Segment {
                 address: segment.address(),
+                offset: segment.file_range().0,
                 bytes,
                 size: segment.size(),
                 executable: p_flags.contains(object::elf::PF_X),
@@ -117,6 +136,12 @@ impl<'a> Executable<'a> {
     pub fn section_range(&self, name: &str) -> Option<(u64, u64)> {
         let section = self.file.section_by_name(name)?;
         Some((section.address(), section.address().saturating_add(section.size())))
+    }
+
+    /// The lowest address of a section: what is loaded below it are the headers of the file.
+    #[must_use]
+    pub fn first_section(&self) -> u64 {
+        self.file.sections().map(|s| s.address()).filter(|at| *at > 0).min().unwrap_or(0)
     }
 
     /// Every symbol that has a name and a place, in the order of the table.
@@ -176,6 +201,22 @@ impl<'a> Executable<'a> {
 pub struct Layouts(BTreeMap<String, BTreeMap<String, u64>>);
 
 impl Layouts {
+    /// From structures, fields, and offsets; the size of a structure is the offset of the field without a name.
+    pub(crate) fn of<'n>(fields: impl Iterator<Item = (&'n str, &'n str, u64)>) -> Self {
+        let mut found = Self::default();
+        for (structure, field, at) in fields {
+            found.0.entry(structure.to_owned()).or_default().insert(field.to_owned(), at);
+        }
+        found
+    }
+
+    /// Structure, field and offset of each.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.0.iter().flat_map(|(structure, fields)| {
+            fields.iter().map(move |(field, at)| (structure.as_str(), field.as_str(), *at))
+        })
+    }
+
     /// The offset of a field.
     ///
     /// # Errors

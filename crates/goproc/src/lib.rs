@@ -18,6 +18,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod goroutines;
+mod machines;
 pub mod maps;
 pub mod memory;
 pub mod modules;
@@ -29,10 +30,12 @@ pub mod seam;
 mod sys;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tracer;
+mod unwind;
 
 pub use elf::Executable;
 pub use error::{Error, Result};
-pub use goroutines::{Frame, GoRuntime, Goroutine, Machine, Position};
+pub use goroutines::{GoRuntime, Goroutine, Position};
+pub use machines::Machine;
 pub use maps::Mapping;
 pub use memory::Memory;
 pub use modules::{Function, Module, Modules};
@@ -40,3 +43,4 @@ pub use modules::{Function, Module, Modules};
 pub use process::Process;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use tracer::Tracer;
+pub use unwind::{Frame, Unwinder};

@@ -25,6 +25,21 @@ pub trait Memory {
         Ok(bytes)
     }
 
+    /// Several ranges (address, length), one behind the other. One of a process reads them in few system calls.
+    ///
+    /// # Errors
+    /// As [`Memory::bytes`], for all of them together.
+    fn gather(&self, ranges: &[(u64, usize)]) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; total(ranges)?];
+        let mut rest = bytes.as_mut_slice();
+        for (address, length) in ranges {
+            let (piece, tail) = rest.split_at_mut(*length);
+            self.read(*address, piece)?;
+            rest = tail;
+        }
+        Ok(bytes)
+    }
+
     /// Eight bytes, little-endian.
     ///
     /// # Errors
@@ -56,4 +71,11 @@ pub trait Memory {
             .map(|c| u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]]))
             .collect())
     }
+}
+
+/// How many bytes these ranges have, if they may be read at once.
+pub(crate) fn total(ranges: &[(u64, usize)]) -> Result<usize> {
+    let sum = ranges.iter().try_fold(0_usize, |sum, (_, length)| sum.checked_add(*length));
+    sum.filter(|sum| *sum <= MAX_READ)
+        .ok_or(Error::Limit { what: "a range of memory", limit: MAX_READ as u64 })
 }

@@ -4,9 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::elf::Executable;
 use crate::error::{Error, Result};
 use crate::maps::{self, Mapping};
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
 use crate::sys;
 
 /// An executable larger than this is not read.
@@ -70,6 +71,32 @@ impl Process {
         Ok(found)
     }
 
+    /// When it started, in the kernel's ticks since the machine did: with its number, the name of this process and of no
+    /// other (`proc_pid_stat(5)`, field 22).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn started(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .map_err(|e| refused("ask for the start", self.pid, e))?;
+        // The name, field 2, stands in parentheses and may hold anything.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let field = rest.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+        field.ok_or_else(|| Error::damaged("the start of the process cannot be read"))
+    }
+
+    /// How many threads it has, now: the kernel's own count, in one call (`proc_task_getattr` adds it to the links of the
+    /// folder, which has two of its own).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn thread_count(&self) -> Result<usize> {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = fs::metadata(format!("/proc/{}/task", self.pid));
+        let links = folder.map_err(|e| refused("count the threads", self.pid, e))?.nlink();
+        Ok(usize::try_from(links.saturating_sub(2)).unwrap_or(usize::MAX))
+    }
+
     /// The bytes of the file that it executes, also when that file was renamed or removed since.
     ///
     /// # Errors
@@ -95,6 +122,22 @@ impl Process {
             true => Err(Error::Gone { pid: self.pid }),
             false => Ok(()),
         }
+    }
+
+    /// How far its executable runs from where it was linked: the kernel tells the entry point (`AT_ENTRY`, getauxval(3)).
+    ///
+    /// # Errors
+    /// When it cannot be read, or names no entry point.
+    pub fn load_bias(&self, executable: &Executable<'_>) -> Result<u64> {
+        const AT_ENTRY: u64 = 9;
+        let words = fs::read(format!("/proc/{}/auxv", self.pid))
+            .map_err(|e| refused("read the auxiliary vector", self.pid, e))?;
+        let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
+        let entry =
+            words.chunks_exact(16).find(|pair| word(&pair[..8]) == AT_ENTRY).map(|pair| word(&pair[8..]));
+        let bias = entry.map(|entry| entry.wrapping_sub(executable.entry()));
+        bias.filter(|bias| bias.is_multiple_of(4096))
+            .ok_or_else(|| Error::damaged("the entry point is not that of the executable"))
     }
 
     /// Writes what the process may write itself.
@@ -123,6 +166,33 @@ impl Memory for Process {
         whole("read", address, into.len(), |done| {
             sys::read_memory(self.pid, address + done as u64, &mut into[done..])
         })
+    }
+
+    fn gather(&self, ranges: &[(u64, usize)]) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; memory::total(ranges)?];
+        let mut rest = bytes.as_mut_slice();
+        for batch in ranges.chunks(sys::MOST_RANGES) {
+            let (piece, tail) = rest.split_at_mut(memory::total(batch)?);
+            rest = tail;
+            self.gather_batch(batch, piece)?;
+        }
+        Ok(bytes)
+    }
+}
+
+impl Process {
+    /// One system call for all; only if it comes back short, one for each.
+    fn gather_batch(&self, ranges: &[(u64, usize)], into: &mut [u8]) -> Result<()> {
+        if sys::gather_memory(self.pid, ranges, into).is_ok_and(|count| count == into.len()) {
+            return Ok(());
+        }
+        let mut rest = into;
+        for (address, length) in ranges {
+            let (piece, tail) = rest.split_at_mut(*length);
+            self.read(*address, piece)?;
+            rest = tail;
+        }
+        Ok(())
     }
 }
 

@@ -58,6 +58,24 @@ pub(crate) fn read_memory(pid: i32, address: u64, into: &mut [u8]) -> io::Result
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// As many ranges as one call takes (`IOV_MAX`, writev(2)).
+pub(crate) const MOST_RANGES: usize = 1024;
+
+/// `process_vm_readv(2)` of up to [`MOST_RANGES`] ranges, one behind the other; returns how many bytes came.
+pub(crate) fn gather_memory(pid: i32, ranges: &[(u64, usize)], into: &mut [u8]) -> io::Result<usize> {
+    step();
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|(address, length)| libc::iovec { iov_base: *address as *mut libc::c_void, iov_len: *length })
+        .collect();
+    let count = libc::c_ulong::try_from(remote.len()).map_err(io::Error::other)?;
+    // SAFETY: the local range is exactly `into`, alive and writable during the call, and the kernel writes no more than
+    // it; the remote ranges are `count` structures that live as long, checked by the kernel and never dereferenced here.
+    let count = unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), count, 0) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
 /// `process_vm_writev(2)` of one range, which the process itself may write; returns how many bytes went.
 pub(crate) fn write_memory(pid: i32, address: u64, from: &[u8]) -> io::Result<usize> {
     step();
@@ -106,6 +124,15 @@ pub(crate) fn detach(thread: i32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_DETACH, thread, 0, u64::from(signal.cast_unsigned()))
 }
 
+/// `PTRACE_GETEVENTMSG`: after the event of a clone, the number of the new thread.
+pub(crate) fn event_message(thread: i32) -> io::Result<u64> {
+    step();
+    let mut message: libc::c_ulong = 0;
+    // SAFETY: the kernel writes one `unsigned long` through the pointer, which is valid for exactly that.
+    let result = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, thread, 0, &raw mut message) };
+    checked(result).map(|_| message)
+}
+
 /// `PTRACE_GETREGS`.
 pub(crate) fn registers(thread: i32) -> io::Result<Registers> {
     step();
@@ -124,8 +151,8 @@ pub(crate) fn set_registers(thread: i32, registers: &Registers) -> io::Result<()
         .map(|_| ())
 }
 
-/// `waitpid(2)` that does not block; `thread` is -1 for any that this thread of ours traces (or has as a child). What
-/// other threads of ours trace is theirs (`__WNOTHREAD`).
+/// `waitpid(2)` that does not block, for one thread that this thread of ours traces. What other threads of ours trace is
+/// theirs (`__WNOTHREAD`).
 pub(crate) fn poll(thread: i32) -> io::Result<Option<Change>> {
     step();
     let mut status = 0;

@@ -78,22 +78,23 @@ impl<'p> Tracer<'p> {
     /// [`Error::NotStopped`]; [`Error::Gone`] when the process ended.
     pub fn stop(&mut self, patience: Duration) -> Result<()> {
         let begin = Instant::now();
-        let mut asked = std::collections::BTreeSet::new();
+        let mut waiting = self.running();
+        self.interrupt(&waiting)?;
         loop {
-            for thread in self.running() {
-                if asked.insert(thread) {
-                    self.unless_gone(thread, sys::interrupt(thread))?;
-                }
-            }
-            self.hear_all()?;
+            let before = waiting.len();
+            waiting = self.hear(&waiting)?;
             if self.threads.is_empty() {
                 return Err(Error::Gone { pid: self.process.pid() });
             }
-            if self.running().is_empty() && !self.seize_unknown()? {
-                return Ok(());
+            if waiting.is_empty() {
+                if self.is_complete()? {
+                    return Ok(());
+                }
+                waiting = self.running();
+                self.interrupt(&waiting)?;
             }
             if begin.elapsed() > patience {
-                let running = self.running().len();
+                let running = waiting.len();
                 let error = Error::NotStopped {
                     running,
                     threads: self.threads.len(),
@@ -102,8 +103,20 @@ impl<'p> Tracer<'p> {
                 self.go_on()?;
                 return Err(error);
             }
-            sys::give_way();
+            if waiting.len() == before {
+                sys::give_way();
+            }
         }
+    }
+
+    /// Does nothing run that is not seized? Threads that were made since are known from the stop of their maker, so the
+    /// list is read again only if the kernel counts more threads than stand here.
+    fn is_complete(&mut self) -> Result<bool> {
+        Ok(self.process.thread_count()? == self.threads.len() || !self.seize_unknown()?)
+    }
+
+    fn interrupt(&mut self, threads: &[i32]) -> Result<()> {
+        threads.iter().try_for_each(|thread| self.unless_gone(*thread, sys::interrupt(*thread)))
     }
 
     /// Stops the threads that are seized and looks for no others: the counterpart of [`Tracer::seize_one`].
@@ -113,10 +126,10 @@ impl<'p> Tracer<'p> {
     pub fn stop_one(&mut self, thread: i32, patience: Duration) -> Result<()> {
         let begin = Instant::now();
         if self.threads.get(&thread) == Some(&State::Running) {
-            self.unless_gone(thread, sys::interrupt(thread))?;
+            self.interrupt(&[thread])?;
         }
         while self.threads.get(&thread) == Some(&State::Running) {
-            self.hear_all()?;
+            self.hear(&[thread])?;
             if begin.elapsed() > patience {
                 return Err(Error::NotStopped { running: 1, threads: 1, milliseconds: patience.as_millis() });
             }
@@ -126,6 +139,23 @@ impl<'p> Tracer<'p> {
             true => Ok(()),
             false => Err(Error::Gone { pid: thread }),
         }
+    }
+
+    /// Lets all run for a while, still seized: whatever stops a seized thread in that time (a signal on its way to it, the
+    /// birth of another) is passed on at once.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn let_run(&mut self, time: Duration) -> Result<()> {
+        let begin = Instant::now();
+        self.go_on()?;
+        while begin.elapsed() < time {
+            let running = self.running();
+            self.hear(&running)?;
+            self.go_on()?;
+            std::thread::sleep(time.min(Duration::from_micros(100)));
+        }
+        Ok(())
     }
 
     /// Lets every stopped thread go on, still seized.
@@ -188,7 +218,8 @@ impl<'p> Tracer<'p> {
         let begin = Instant::now();
         loop {
             match sys::poll(thread).map_err(|e| refused("wait for a thread", thread, e))? {
-                Some(Change::Stopped { signal, event, .. }) => {
+                Some(change @ Change::Stopped { signal, event, .. }) => {
+                    self.take_in(change)?;
                     self.threads.insert(thread, State::Stopped(0));
                     return Ok((signal, event));
                 }
@@ -207,23 +238,16 @@ impl<'p> Tracer<'p> {
 
     fn let_go(&mut self) -> Result<()> {
         let begin = Instant::now();
-        for (thread, signal) in self.stopped() {
-            self.threads.remove(&thread);
-            self.unless_gone(thread, sys::detach(thread, signal))?;
-        }
-        for thread in self.running() {
-            self.unless_gone(thread, sys::interrupt(thread))?;
-        }
-        while !self.threads.is_empty() {
-            self.hear_all()?;
-            for (thread, signal) in self.stopped() {
-                self.threads.remove(&thread);
-                self.unless_gone(thread, sys::detach(thread, signal))?;
-            }
+        self.detach_stopped()?;
+        let mut waiting = self.running();
+        self.interrupt(&waiting)?;
+        while !waiting.is_empty() {
+            waiting = self.hear(&waiting)?;
+            self.detach_stopped()?;
             if begin.elapsed() > Duration::from_secs(5) {
                 return Err(Error::NotStopped {
-                    running: self.threads.len(),
-                    threads: self.threads.len(),
+                    running: waiting.len(),
+                    threads: waiting.len(),
                     milliseconds: 5000,
                 });
             }
@@ -232,28 +256,59 @@ impl<'p> Tracer<'p> {
         Ok(())
     }
 
-    /// Takes in everything that `waitpid` has to tell, without blocking.
-    fn hear_all(&mut self) -> Result<()> {
-        loop {
-            match sys::poll(-1) {
-                Ok(Some(Change::Stopped { thread, signal, event })) => {
-                    // A stop without an event is a signal on its way: it is held with the thread and delivered later.
-                    let pending = if event == 0 && signal != AT_SYSTEM_CALL { signal } else { 0 };
-                    debug_assert!(event == 0 || event == EVENT_STOP || event == libc::PTRACE_EVENT_CLONE);
-                    self.threads.insert(thread, State::Stopped(pending));
-                }
-                Ok(Some(Change::Ended { thread })) => {
-                    self.threads.remove(&thread);
-                }
-                Ok(None) => return Ok(()),
+    fn detach_stopped(&mut self) -> Result<()> {
+        for (thread, signal) in self.stopped() {
+            self.threads.remove(&thread);
+            self.unless_gone(thread, sys::detach(thread, signal))?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what `waitpid` has to tell of these threads, without blocking; returns those that still run, with the
+    /// threads that they have made. Each is asked for by its number: the kernel finds one thread at once, and any thread
+    /// (-1) by going through all.
+    fn hear(&mut self, threads: &[i32]) -> Result<Vec<i32>> {
+        let mut running = Vec::new();
+        for thread in threads {
+            match sys::poll(*thread) {
+                Ok(None) => running.push(*thread),
+                Ok(Some(change)) => running.extend(self.take_in(change)?),
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                    self.threads.clear();
-                    return Ok(());
+                    self.threads.remove(thread);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(refused("wait for the threads", self.process.pid(), error)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => running.push(*thread),
+                Err(error) => return Err(refused("wait for a thread", *thread, error)),
             }
         }
+        Ok(running)
+    }
+
+    /// What a thread told; the thread that it made, if that is what stopped it. A thread that a seized one makes is
+    /// seized by the kernel, stops before its first instruction, and is known from here on.
+    fn take_in(&mut self, change: Change) -> Result<Option<i32>> {
+        let Change::Stopped { thread, signal, event } = change else {
+            let Change::Ended { thread } = change else { return Ok(None) };
+            self.threads.remove(&thread);
+            return Ok(None);
+        };
+        debug_assert!(event == 0 || event == EVENT_STOP || event == libc::PTRACE_EVENT_CLONE);
+        // A stop without an event is a signal on its way: it is held with the thread and delivered later.
+        let pending = if event == 0 && signal != AT_SYSTEM_CALL { signal } else { 0 };
+        self.threads.insert(thread, State::Stopped(pending));
+        if event != libc::PTRACE_EVENT_CLONE {
+            return Ok(None);
+        }
+        let made = match sys::event_message(thread) {
+            Ok(made) => i32::try_from(made).unwrap_or(0),
+            // Killed meanwhile; `waitpid` will say so.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(error) => return Err(refused("ask for the thread made by a thread", thread, error)),
+        };
+        if made == 0 || self.threads.contains_key(&made) {
+            return Ok(None);
+        }
+        self.threads.insert(made, State::Running);
+        Ok(Some(made))
     }
 
     /// Seizes what is not seized yet; was there anything?

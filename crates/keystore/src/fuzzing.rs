@@ -26,6 +26,15 @@ pub fn kek_file(data: &[u8]) {
     }
 }
 
+/// A trust policy: refused, or one that nobody's signatures do not meet.
+pub fn policy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(policy) = crate::Policy::parse(text) {
+        assert!(!policy.unmet(&[]).is_empty(), "a policy is met without a signature");
+        assert!(policy.unmet(&[]).iter().all(|unmet| unmet.found == 0 && unmet.wanted > 0));
+    }
+}
+
 /// PKCS #12: reading ends.
 pub fn pkcs12(data: &[u8]) {
     // The rounds that a file asks for are bounded, and so is this.
@@ -40,8 +49,11 @@ pub fn pkcs12(data: &[u8]) {
 pub fn pkcs11_uri(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(uri) = crate::pkcs11::Uri::parse(text) {
+        // RFC 7512 §2.3: `;` parts what stands before the `?`, `&` what stands behind; a value may hold `:` and `=`.
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let path = path.strip_prefix("pkcs11:").expect("it begins with its scheme");
         let names = |part: &str| part.starts_with("pin-value=");
-        assert!(!text.split([';', '?', '&', ':']).any(names), "a PIN in a URI is accepted");
-        let _ = uri.describe();
+        assert!(!path.split(';').chain(query.split('&')).any(names), "a PIN in a URI is accepted");
+        assert!(!text.contains(char::is_control) && uri.describe().len() <= 2 * text.len() + 32);
     }
 }

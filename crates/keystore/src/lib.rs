@@ -41,7 +41,7 @@ pub mod fuzzing;
 pub use error::KeystoreError;
 pub use keyring::{Keyring, Origin, RingKey, Status};
 pub use name::KeyName;
-pub use policy::{MAX_POLICY, Policy, Signed, Unmet};
+pub use policy::{Judged, MAX_POLICY, Policy, Signed, Unmet};
 pub use store::{Keystore, OwnKey, RetiredKey, Rotation};
 pub use trust::{Revocation, TrustStore, TrustedKey, read_public_key};
 

@@ -16,6 +16,8 @@ use crate::name::is_key_id;
 pub const MAX_POLICY: usize = 64 * 1024;
 const MAX_RULES: usize = 64;
 const MAX_KEYS: usize = 256;
+/// As many as its bytes have room for.
+const MAX_REVOKED: usize = 400;
 /// The version that is read.
 const VERSION: u32 = 1;
 
@@ -29,6 +31,18 @@ pub struct Policy {
     keys: BTreeMap<String, String>,
     #[serde(default)]
     require: Vec<Rule>,
+    /// Patches that must not be applied any more, whoever signed them.
+    #[serde(default)]
+    revoked: Vec<Revoked>,
+}
+
+/// A patch that was taken back.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoked {
+    /// SHA-256 of its file, hexadecimal.
+    patch: String,
+    reason: String,
 }
 
 /// One rule: so many signatures among these.
@@ -85,6 +99,17 @@ pub struct Unmet {
     pub found: usize,
 }
 
+/// How a rule was judged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// The rule, in words.
+    pub rule: String,
+    /// Signatures that it asks for.
+    pub wanted: usize,
+    /// Signatures that count towards it.
+    pub found: usize,
+}
+
 impl std::fmt::Display for Unmet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} of {}", self.rule, self.found, self.wanted)
@@ -104,11 +129,18 @@ impl Policy {
         if policy.version != VERSION {
             return Err(refused(format!("it is of version {}, and {VERSION} is known here", policy.version)));
         }
-        if policy.require.is_empty() {
+        if policy.require.is_empty() && policy.revoked.is_empty() {
             return Err(refused("it requires nothing"));
         }
         if policy.require.len() > MAX_RULES || policy.keys.len() > MAX_KEYS {
             return Err(refused("it has more than 64 rules or 256 keys"));
+        }
+        if policy.revoked.len() > MAX_REVOKED {
+            return Err(refused("it revokes more than 400 patches"));
+        }
+        let digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if let Some(other) = policy.revoked.iter().find(|revoked| !digest(&revoked.patch)) {
+            return Err(refused(format!("`{}` is not the SHA-256 of a patch", other.patch)));
         }
         policy.keys.keys().try_for_each(|name| crate::KeyName::new(name).map(|_| ()))?;
         policy.require.iter().try_for_each(Rule::check)?;
@@ -124,6 +156,23 @@ impl Policy {
     #[must_use]
     pub fn unmet(&self, signed: &[Signed]) -> Vec<Unmet> {
         self.require.iter().filter_map(|rule| rule.unmet(signed)).collect()
+    }
+
+    /// Every rule, and how many signatures count towards it.
+    #[must_use]
+    pub fn judged(&self, signed: &[Signed]) -> Vec<Judged> {
+        let judged = |rule: &Rule| {
+            let (found, wanted) = rule.count(signed);
+            Judged { rule: rule.words(), wanted, found }
+        };
+        self.require.iter().map(judged).collect()
+    }
+
+    /// Why the patch with this SHA-256 (hexadecimal) must not be applied any more, if the policy says so.
+    #[must_use]
+    pub fn revoked(&self, patch: &str) -> Option<&str> {
+        let found = self.revoked.iter().find(|revoked| revoked.patch.eq_ignore_ascii_case(patch));
+        found.map(|revoked| revoked.reason.as_str())
     }
 }
 
@@ -156,12 +205,17 @@ impl Rule {
         }
     }
 
-    /// A name may stand for several keys (a rotated one and its successor), which count once together; and so does a key
-    /// that is listed by its name and by its id.
     fn unmet(&self, signed: &[Signed]) -> Option<Unmet> {
+        let (found, wanted) = self.count(signed);
+        (found < wanted).then(|| Unmet { rule: self.words(), wanted, found })
+    }
+
+    /// Signatures that count, and how many are asked for. A name may stand for several keys (a rotated one and its
+    /// successor), which count once together; and so does a key that is listed by its name and by its id.
+    fn count(&self, signed: &[Signed]) -> (usize, usize) {
         let counts = |s: &&Signed| self.algorithms.as_ref().is_none_or(|all| all.contains(&s.algorithm));
         let signed: Vec<_> = signed.iter().filter(counts).collect();
-        let (found, wanted) = match &self.keys {
+        match &self.keys {
             Some(keys) => {
                 let names = |s: &Signed, key: &str| s.name == key || s.key_id.as_str() == key;
                 let entries = keys.iter().filter(|key| signed.iter().any(|s| names(s, key))).count();
@@ -169,8 +223,7 @@ impl Rule {
                 (entries.min(by), self.wanted(keys.len()))
             }
             None => (distinct(signed.iter().copied()), self.wanted(usize::MAX)),
-        };
-        (found < wanted).then(|| Unmet { rule: self.words(), wanted, found })
+        }
     }
 
     fn wanted(&self, all: usize) -> usize {
@@ -219,6 +272,25 @@ mod tests {
 
     fn holds(rules: &str, by: &[Signed]) -> bool {
         policy(rules).unmet(by).is_empty()
+    }
+
+    #[test]
+    fn a_revoked_patch_is_found_whatever_its_case() {
+        let digest = "9F".repeat(32);
+        let policy = policy(&format!("[[revoked]]\npatch = '{digest}'\nreason = 'leaks'"));
+        assert_eq!(policy.revoked(&digest.to_lowercase()), Some("leaks"));
+        assert_eq!(policy.revoked(&"00".repeat(32)), None);
+        assert!(policy.unmet(&[]).is_empty(), "it asks for nothing else");
+        for wrong in ["patch = '9f'\nreason = 'short'", "patch = ''\nreason = ''", "reason = 'which?'"] {
+            assert!(Policy::parse(&format!("version = 1\n[[revoked]]\n{wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_say_how_they_were_judged() {
+        let policy = policy("[[require]]\nkeys = ['a', 'b']\nthreshold = 2");
+        let judged = policy.judged(&[signed("a", Algorithm::Sm2)]);
+        assert_eq!((judged.len(), judged[0].found, judged[0].wanted), (1, 1, 2));
     }
 
     #[test]

@@ -26,5 +26,14 @@ fn the_corpus() {
     fuzz_replay::corpus(&[
         ("keystore_file_names", keystore::fuzzing::file_names),
         ("keystore_kek_file", keystore::fuzzing::kek_file),
+        ("keystore_policy", keystore::fuzzing::policy),
     ]);
+    let text = |seed: Vec<u8>| String::from_utf8(seed).unwrap();
+    let read = fuzz_replay::seeds("keystore_policy").into_iter().map(text);
+    assert!(read.filter(|seed| keystore::Policy::parse(seed).is_ok()).count() > 0, "no seed is a policy");
+}
+
+#[test]
+fn near_misses_of_policies() {
+    fuzz_replay::near_misses(&[("keystore_policy", keystore::fuzzing::policy)], 256);
 }

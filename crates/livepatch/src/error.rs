@@ -38,13 +38,14 @@ pub enum Error {
         /// A symbol, a section.
         what: String,
     },
-    /// Not supported yet.
-    #[error(
-        "the {which} build is position independent, and patches are made for programs at fixed addresses only"
-    )]
-    PositionIndependent {
-        /// `old` or `new`.
-        which: &'static str,
+    /// One build runs at any address, the other at fixed ones: their code is not the same.
+    #[error("one of the two builds is position independent and the other is not")]
+    OtherShape,
+    /// What was given as the twin with symbols is another build.
+    #[error("the build with symbols is not the twin of the one that runs: {what}")]
+    NotTwin {
+        /// What differs first.
+        what: String,
     },
     /// The two builds are not of one release.
     #[error("the old build is of {old} and the new one of {new}")]
@@ -55,10 +56,14 @@ pub enum Error {
         new: String,
     },
     /// The new build is linked at addresses that it cannot have beside the old one.
-    #[error("the new build is linked at {address:#x}, where it cannot stand beside the old one")]
+    #[error(
+        "the new build is linked at {address:#x}, where it cannot stand beside the old one; from {free:#x} on it can"
+    )]
     Placement {
         /// Its first address.
         address: u64,
+        /// Where nothing stands yet.
+        free: u64,
     },
     /// There is nothing to patch.
     #[error("no function differs between the two builds")]
@@ -82,6 +87,12 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// The payload of a signature says nothing about a patch.
+    #[error("this is no statement about a patch: {what}")]
+    NotStatement {
+        /// What was found.
+        what: String,
+    },
     /// The process does not run what the patch was made for.
     #[error("the process does not run the build that the patch was made for: {what}")]
     OtherBuild {
@@ -92,6 +103,12 @@ pub enum Error {
     #[error("the process {what}")]
     State {
         /// Its state.
+        what: String,
+    },
+    /// What a rollback relies on does not hold; the process runs as before.
+    #[error("rollback refused: {what}")]
+    RollbackRefused {
+        /// What does not hold.
         what: String,
     },
     /// No safe moment was found; the process runs as before.

@@ -16,7 +16,7 @@ fn options() -> Options {
 
 /// Old answers, the patch, new answers, the rollback, old answers; twice, because what is placed is used again.
 fn there_and_back(kind: &str) {
-    for go in support::toolchains() {
+    for go in support::toolchains().into_iter().take(3) {
         let builds = Builds::of(&go, kind);
         let patch = builds.patch().unwrap_or_else(|e| panic!("{kind}, {}: {e}", go.display()));
         let mut service = Service::start(&builds.old);

@@ -54,12 +54,13 @@ struct {
 
 /* What to read for a function's arguments, besides the registers; src/func/plan.rs makes it. */
 struct reading {
-	u8 what;  /* 0 nothing, 1 from the stack, 2 what a register points to, 3 as much as another register says */
-	u8 from;  /* which register holds the address */
+	u8 what;  /* 0 nothing, 1 from the stack, 2 what a register points to, 3 as much as another register says,
+	             4 an address and a number of elements in an earlier piece */
+	u8 from;  /* which register holds the address; for 4: which piece */
 	u8 count; /* for 3: which register holds the number of elements */
-	u8 element; /* for 3: bytes of an element */
+	u8 element; /* for 3 and 4: bytes of an element */
 	u32 bytes;  /* how many to read at most */
-	s64 offset; /* from the address */
+	s64 offset; /* from the address; for 4: in the piece */
 };
 
 struct plan {
@@ -83,16 +84,18 @@ struct piece {
 
 struct called {
 	struct header header;
-	u64 stack_pointer;
+	u64 stack_pointer; /* as it was at entry */
+	u64 instruction;
 	u64 registers[REGISTERS];
 	struct piece piece[READS];
+	u32 busy; /* not sent */
 };
 
 struct {
 	NUMBER(type, MAP_PERCPU_ARRAY);
 	TYPE(key, u32);
 	TYPE(value, struct called);
-	NUMBER(max_entries, 1);
+	NUMBER(max_entries, ROOMS);
 } scratch SEC(".maps");
 
 /* Whether durations are asked for; without them a call leaves nothing behind but its count. */
@@ -180,11 +183,24 @@ INLINE u64 argument(struct called *called, u32 number)
 INLINE void read_piece(struct piece *piece, struct reading *reading, struct called *called)
 {
 	u64 address = reading->what == 1 ? called->stack_pointer : argument(called, reading->from);
-	u64 bytes = reading->bytes;
+	u64 bytes = reading->bytes, elements = 0;
+	s64 offset = reading->offset;
 	piece->bytes = 0;
 	piece->failed = 0;
-	if (reading->what == 3) {
-		u64 elements = argument(called, reading->count);
+	if (reading->what == 3)
+		elements = argument(called, reading->count);
+	if (reading->what == 4) {
+		u64 at = offset;
+		if (reading->from >= READS || at > PIECE - 16)
+			return;
+		struct piece *earlier = &called->piece[reading->from];
+		if (at + 16 > earlier->bytes)
+			return;
+		address = *(u64 *)(earlier->data + (at & (PIECE - 8)));
+		elements = *(u64 *)(earlier->data + ((at + 8) & (PIECE - 8)));
+		offset = 0;
+	}
+	if (reading->what >= 3) {
 		u64 all = elements > PIECE ? PIECE : elements * reading->element;
 		if (all < bytes)
 			bytes = all;
@@ -193,7 +209,7 @@ INLINE void read_piece(struct piece *piece, struct reading *reading, struct call
 		bytes = PIECE;
 	if (!reading->what || !address || !bytes)
 		return;
-	if (bpf_probe_read_user(piece->data, bytes, (void *)(address + reading->offset)))
+	if (bpf_probe_read_user(piece->data, bytes, (void *)(address + offset)))
 		piece->failed = 1;
 	else
 		piece->bytes = bytes;
@@ -203,16 +219,29 @@ SEC("uprobe/arguments")
 int arguments(struct registers *regs)
 {
 	u64 cookie = bpf_get_attach_cookie(regs);
-	u32 zero = 0, function = cookie_function(cookie);
+	u32 function = cookie_function(cookie);
 	if (!counts(cookie, regs))
 		return 0;
 	count_call(cookie, regs);
-	struct called *called = bpf_map_lookup_elem(&scratch, &zero);
 	struct plan *plan = bpf_map_lookup_elem(&plans, &function);
-	if (!called || !plan)
+	struct called *called = 0;
+	if (!plan)
 		return 0;
+	for (u32 number = 0; number < ROOMS; number++) {
+		called = bpf_map_lookup_elem(&scratch, &number);
+		if (!called)
+			return 0;
+		if (take_room(&called->busy))
+			break;
+		called = 0;
+	}
+	if (!called) {
+		lose(LOST_ROOM);
+		return 0;
+	}
 	start_record(&called->header, 1, function, goroutine_id(regs));
 	called->stack_pointer = regs->rsp + cookie_depth(cookie);
+	called->instruction = regs->rip;
 	/* abi-internal.md, "amd64 architecture": the order of integer registers. */
 	called->registers[0] = regs->rax;
 	called->registers[1] = regs->rbx;
@@ -223,7 +252,7 @@ int arguments(struct registers *regs)
 	called->registers[6] = regs->r9;
 	called->registers[7] = regs->r10;
 	called->registers[8] = regs->r11;
-	u64 bytes = sizeof(*called) - sizeof(called->piece);
+	u64 bytes = __builtin_offsetof(struct called, piece);
 	u32 used = 0;
 	for (u32 number = 0; number < READS; number++) {
 		if (number >= plan->readings)
@@ -232,6 +261,7 @@ int arguments(struct registers *regs)
 		used = number + 1;
 	}
 	send(called, bytes + used * sizeof(struct piece));
+	leave_room(&called->busy);
 	return 0;
 }
 

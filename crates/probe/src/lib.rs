@@ -10,6 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod record;
 pub mod runtime;
 pub mod sites;
 pub mod target;
@@ -18,6 +21,12 @@ pub mod target;
 pub mod engine;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod func;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod goroutines;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod http;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod memory;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod privilege;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

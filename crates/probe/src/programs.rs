@@ -22,3 +22,13 @@ pub const BUILT: bool = cfg!(has_programs);
 pub(crate) fn func() -> Result<&'static [u8]> {
     object!("func")
 }
+
+/// `bpf/http.bpf.c`.
+pub(crate) fn http() -> Result<&'static [u8]> {
+    object!("http")
+}
+
+/// `bpf/memory.bpf.c`.
+pub(crate) fn memory() -> Result<&'static [u8]> {
+    object!("memory")
+}

@@ -107,6 +107,19 @@ impl<'b, 'a> Finder<'b, 'a> {
         Some(Sites { entry: site(entry)?, arguments, returns })
     }
 
+    /// The `ret` instructions of `function`, where the results stand in their registers. All of them are single-stepped.
+    #[must_use]
+    pub fn rets(&self, function: &Function<'a>) -> Option<Vec<Site>> {
+        let listing = Listing::decode(self.binary.code(function), function.entry);
+        let rets = listing.instructions.iter().filter(|i| i.flow_control() == FlowControl::Return);
+        rets.map(|i| {
+            let file_offset = self.binary.file_offset(i.ip())?;
+            let offset = listing.offset(i);
+            Some(Site { offset, file_offset, condition: Condition::Always, depth: 0, cheap: false })
+        })
+        .collect()
+    }
+
     fn entry(&self, code: &Listing) -> (Found, bool) {
         let mut found = None;
         for (number, instruction) in code.instructions.iter().enumerate() {
@@ -219,17 +232,27 @@ impl Listing {
         found.into_iter().map(|(at, (condition, cheap))| (at, condition, cheap)).collect()
     }
 
-    /// Jumps and branches by what they lead to.
+    /// Jumps and branches by what they lead to, and what lies in a loop.
     fn jumps(&self) -> Jumps {
         let mut jumps = Jumps::default();
+        let mut depth = vec![0i32; self.instructions.len() + 1];
         for (number, instruction) in self.instructions.iter().enumerate().filter(|(_, i)| leaves(i)) {
             let Some(&target) = self.at.get(&instruction.near_branch_target()) else { continue };
             jumps.to.entry(target).or_default().push(number);
             // The jump back from the growth of the stack is no loop.
             if target <= number && target != 0 {
-                jumps.loops.push((target, number));
+                depth[target] += 1;
+                depth[number + 1] -= 1;
             }
         }
+        let mut within = 0;
+        jumps.in_loop = depth
+            .iter()
+            .map(|change| {
+                within += change;
+                within > 0
+            })
+            .collect();
         jumps
     }
 
@@ -275,16 +298,16 @@ impl Listing {
 
     /// A branch inside a loop would be hit on every round.
     fn outside_loops(&self, number: usize, condition: Condition, jumps: &Jumps) -> Option<Found> {
-        let within = jumps.loops.iter().any(|&(start, end)| (start..=end).contains(&number));
-        (!within || condition == Condition::Always && !self.instructions[number].is_jcc_short_or_near())
-            .then(|| (self.offset(&self.instructions[number]), condition, true))
+        (!jumps.in_loop[number]
+            || condition == Condition::Always && !self.instructions[number].is_jcc_short_or_near())
+        .then(|| (self.offset(&self.instructions[number]), condition, true))
     }
 }
 
 #[derive(Default)]
 struct Jumps {
     to: HashMap<usize, Vec<usize>>,
-    loops: Vec<(usize, usize)>,
+    in_loop: Vec<bool>,
 }
 
 fn leaves(instruction: &Instruction) -> bool {
@@ -333,4 +356,13 @@ impl Depths {
         let number = self.0.partition_point(|span| span.code.end <= offset);
         self.0.get(number).and_then(|span| u32::try_from(span.value).ok())
     }
+}
+
+/// What is found in any bytes, for [`crate::fuzzing`]: offsets within the code, each once.
+pub(crate) fn returns_in(code: &[u8]) -> Vec<u64> {
+    Listing::decode(code.get(..code.len().min(LONGEST)).unwrap_or_default(), 0x40_1000)
+        .returns()
+        .into_iter()
+        .map(|(offset, ..)| offset)
+        .collect()
 }

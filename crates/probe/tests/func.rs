@@ -136,7 +136,8 @@ fn each_call_counts_once_and_returns_once() {
             program.ask("ready");
             let target = Target::process(program.pid()).unwrap();
             let names = NAMES.iter().map(|name| format!("main.{name}")).collect();
-            let probe = Probe::attach(&target, &Options { names, durations: true }).unwrap();
+            let options = Options { names, durations: true, ..Options::default() };
+            let probe = Probe::attach(&target, &options).unwrap();
             let counted = numbers(&program.ask("all"));
             let counted: Vec<u64> =
                 counted.into_iter().zip(numbers(&program.ask("sleep"))).map(|(_, n)| n).collect();
@@ -165,7 +166,7 @@ fn what_starts_later_is_seen_by_the_executable() {
     let dir = tempfile::tempdir().unwrap();
     let path = go.build(dir.path(), CALLS, PIE);
     let target = Target::executable(&path).unwrap();
-    let options = Options { names: vec!["main.leaf".to_owned()], durations: false };
+    let options = Options { names: vec!["main.leaf".to_owned()], ..Options::default() };
     let probe = Probe::attach(&target, &options).unwrap();
     let mut programs = [Running::start(&path), Running::start(&path)];
     let counted: u64 = programs.iter_mut().map(|program| numbers(&program.ask("all"))[0]).sum();
@@ -178,7 +179,7 @@ fn a_name_that_is_not_there_brings_others_to_mind() {
     let Some(go) = Go::some(test, &[]).into_iter().next() else { return };
     let dir = tempfile::tempdir().unwrap();
     let target = Target::executable(&go.build(dir.path(), CALLS, PLAIN)).unwrap();
-    let options = Options { names: vec!["main.Branches".to_owned()], durations: false };
+    let options = Options { names: vec!["main.Branches".to_owned()], ..Options::default() };
     let error = Probe::attach(&target, &options).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("main.branches"), "{error}");
 }

@@ -4,6 +4,7 @@
 //! operands of comparisons. They are stable flags of `rustc`; only the address sanitizer is not, and
 //! `RUSTC_BOOTSTRAP` opens it in the same compiler.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,8 +33,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// A crate that does not forbid `unsafe` is watched by the address sanitizer.
     pub(crate) fn of(target: &str) -> Self {
-        let of = target.split_once('_').map_or(target, |(of, _)| of);
-        let root = fs::read_to_string(format!("crates/{of}/src/lib.rs")).unwrap_or_default();
+        let root = fs::read_to_string(format!("crates/{}/src/lib.rs", crate_of(target))).unwrap_or_default();
         if root.contains("#![forbid(unsafe_code)]") { Self::Plain } else { Self::Address }
     }
 
@@ -47,8 +47,13 @@ impl Kind {
     }
 }
 
-/// Builds the program and says where it is.
-pub(crate) fn every(kind: Kind) -> Result<PathBuf> {
+/// The crate of a target: its name begins with it.
+fn crate_of(target: &str) -> &str {
+    target.split_once('_').map_or(target, |(of, _)| of)
+}
+
+/// Builds the program with these targets, and whatever others their crates have, and says where it is.
+pub(crate) fn every(kind: Kind, targets: &[&String]) -> Result<PathBuf> {
     let compiler = Compiler::ask()?;
     needed(kind, &compiler)?;
     let mut flags = COVERAGE.to_vec();
@@ -59,6 +64,9 @@ pub(crate) fn every(kind: Kind) -> Result<PathBuf> {
     }
     // With `--target` the flags do not reach build scripts and macros.
     cargo.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--bin", "every"]);
+    let crates: BTreeSet<_> = targets.iter().map(|target| crate_of(target)).collect();
+    let crates = crates.into_iter().collect::<Vec<_>>().join(",");
+    cargo.args(["--no-default-features", "--features", &crates]);
     cargo.args(["--target", &compiler.host, "--message-format", "json-render-diagnostics"]);
     cargo.env("RUSTFLAGS", flags.join(" ")).stdout(Stdio::piped());
     eprintln!(
@@ -110,8 +118,8 @@ fn needed(kind: Kind, compiler: &Compiler) -> Result<()> {
     }
     let runtimes = compiler.sysroot.join("lib/rustlib").join(&compiler.host).join("lib");
     let held = |folder: &Path| {
-        let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().ends_with("_rt.asan.a"))
+        let mut names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with("_rt.asan.a"))
     };
     if kind == Kind::Address && !held(&runtimes) {
         bail!(

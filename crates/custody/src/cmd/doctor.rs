@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
         checks.extend([configuration(context), log_key(context), checkpoint(context)]);
         checks.extend([redaction(context), vault(context)]);
     }
-    checks.extend([disk(context), start(), descendants(), go(&args.go), clock()]);
+    checks.extend([disk(context), start(), descendants(), probes(), go(&args.go), clock()]);
     if context.output.json {
         context.output.json_line(&serde_json::json!({ "checks": checks }))?;
     } else {
@@ -278,6 +278,13 @@ fn start() -> Check {
         ),
         Some(scope) => Check::ok("verified start", format!("ptrace of own children (ptrace_scope {scope})")),
         None => Check::ok("verified start", "ptrace of own children"),
+    }
+}
+
+fn probes() -> Check {
+    match super::probe::available() {
+        Ok(()) => Check::ok("probes", "built, and this user may load them"),
+        Err(error) => Check::warn("probes", error.to_string(), super::probe::mend(&error)),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod modules;
+pub(crate) mod patch;
 pub(crate) mod pe;
 pub(crate) mod probe;
 pub(crate) mod run;

@@ -23,7 +23,8 @@ use keystore::Keyring;
 use seal::SealError;
 
 pub(super) use report::Signer;
-pub(super) use trust::{Source, open};
+pub(super) use signers::{SignerArgs, all as signing_keys};
+pub(super) use trust::{Count, Source, Trust, open};
 pub(super) use verify::read;
 
 use super::Context;

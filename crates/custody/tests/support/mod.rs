@@ -1,10 +1,11 @@
 //! What the tests of the command line share: a home of their own, and this build's binary.
 #![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
 pub(crate) mod go;
 pub(crate) mod http;
 pub(crate) mod judges;
+pub(crate) mod patch;
 pub(crate) mod pe;
 
 use std::io::Write as _;

@@ -8,7 +8,7 @@ use seal::{Entry, EntryKind};
 
 use super::{DEFLATED, Record, local};
 use crate::budget::Budget;
-use crate::engine::Task;
+use crate::engine::{self, Task};
 use crate::error::EvidenceError;
 use crate::image::{Image, Images, Watch};
 use crate::meter::Meter;
@@ -17,6 +17,10 @@ use gm::DualDigest;
 
 /// Bytes read ahead: the header and, of a small entry, everything.
 const AHEAD: usize = 16 * 1024;
+
+/// Bytes that are inflated at once. The decoder copies what a call gave into its window of 32 KiB, and matches that reach before
+/// the call out of it: a tenth of its time goes when four times the window comes at once.
+const INFLATED: usize = 4 * engine::CHUNK;
 
 /// What a task needs while it reads, and then leaves to the next.
 #[derive(Default)]
@@ -264,6 +268,10 @@ impl<'a, 'r> EntryTask<'a, 'r> {
 }
 
 impl Task for EntryTask<'_, '_> {
+    fn stride(&self) -> usize {
+        if self.record.method == DEFLATED { INFLATED } else { engine::CHUNK }
+    }
+
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, EvidenceError> {
         if self.state == State::Header {
             self.start()?;

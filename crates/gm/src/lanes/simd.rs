@@ -12,7 +12,7 @@ use crate::sm3::simd::compress_lanes;
 use core::arch::x86_64::{__mmask16, _mm512_srli_epi32};
 
 /// FIPS 180-4 §4.2.2.
-const K: [u32; 64] = [
+pub(crate) const K: [u32; 64] = [
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,

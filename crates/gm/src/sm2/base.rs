@@ -4,7 +4,7 @@
 //! look-up reads the whole row of its place.
 
 use super::field::Fe;
-use super::limbs::{Limbs, mask_if_zero};
+use super::limbs::{Limbs, mask, mask_if_zero};
 use super::point::{Affine, G, Jacobian};
 use super::scalar::Scalar;
 
@@ -31,7 +31,7 @@ pub(super) fn multiply(scalar: &Scalar) -> Jacobian {
         let digit = window(scalar.limbs(), place * WIDTH) + carry;
         // Digits above 32 are 64 less, and one more in the next place.
         carry = (ROW as u64).wrapping_sub(digit) >> 63;
-        let negative = carry.wrapping_neg();
+        let negative = mask(carry);
         let size = (digit ^ negative).wrapping_sub(negative).wrapping_add(negative & (1 << WIDTH));
         let point = look_up(row, size).negated_if(negative);
         let next = sum.add_affine(&point);
@@ -65,7 +65,6 @@ fn window(limbs: &Limbs, bit: usize) -> u64 {
 
 /// The entry `size` of a row, counted from one; zeroes for zero. Reads every entry.
 fn look_up(row: &[Affine; ROW], size: u64) -> Affine {
-    let size = core::hint::black_box(size);
     let (mut x, mut y) = ([0u64; 4], [0u64; 4]);
     for (index, entry) in (1u64..).zip(row) {
         let mask = mask_if_zero(index ^ size);

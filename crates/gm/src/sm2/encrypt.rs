@@ -16,6 +16,7 @@ use super::multiply;
 use super::nonce::Nonces;
 use super::point::Affine;
 use crate::Sm3;
+use crate::secrets::published;
 
 /// Before C2 stand the point C1 (65 bytes) and the digest C3 (32 bytes).
 const HEAD: usize = 65 + 32;
@@ -34,13 +35,13 @@ impl PublicKey {
             let mut k = nonces.next();
             // Both products are of a number from 1 to n - 1 and a point of order n: never infinity.
             let mut shared = multiply::multiply(&k, &self.point).to_affine_finite();
-            let c1 = Self::of(base::multiply(&k).to_affine_finite()).to_sec1();
+            let c1 = Self::of(published(base::multiply(&k).to_affine_finite())).to_sec1();
             k.zeroize();
             let coordinates = both(&shared);
             shared.zeroize();
             let mut out = vec![0; HEAD];
             out.extend_from_slice(message);
-            if kdf::apply(coordinates.as_slice(), &mut out[HEAD..]) {
+            if published(kdf::apply(coordinates.as_slice(), &mut out[HEAD..])) {
                 out[..65].copy_from_slice(&c1);
                 out[65..HEAD].copy_from_slice(&digest(&coordinates, message));
                 return Ok(out);
@@ -105,8 +106,8 @@ impl PrivateKey {
         shared.zeroize();
         let mut message = Zeroizing::new(c2.to_vec());
         let keyed = kdf::apply(coordinates.as_slice(), &mut message);
-        let same = bool::from(digest(&coordinates, &message).ct_eq(c3));
-        if keyed && same { Ok(message) } else { Err(Sm2Error::BadCiphertext) }
+        let same = bool::from(published(digest(&coordinates, &message).ct_eq(c3)));
+        if published(keyed) & same { Ok(message) } else { Err(Sm2Error::BadCiphertext) }
     }
 }
 

@@ -64,7 +64,7 @@ impl Fe {
     /// Half of it: p is added to an odd representative first.
     #[inline(always)]
     pub(super) fn half(&self) -> Self {
-        let odd = (self.0[0] & 1).wrapping_neg();
+        let odd = limbs::mask(self.0[0] & 1);
         let (even, carry) = limbs::add(&self.0, &[P[0] & odd, P[1] & odd, P[2] & odd, P[3] & odd]);
         let [x0, x1, x2, x3] = even;
         Self([x0 >> 1 | x1 << 63, x1 >> 1 | x2 << 63, x2 >> 1 | x3 << 63, x3 >> 1 | carry << 63])

@@ -13,6 +13,7 @@ use super::multiply;
 use super::point::Affine;
 use super::scalar::Scalar;
 use crate::Sm3;
+use crate::secrets::published;
 
 /// The user id that signatures take where nobody agreed on another (GB/T 35276 §10).
 pub const DEFAULT_ID: &[u8] = b"1234567812345678";
@@ -164,11 +165,11 @@ impl PrivateKey {
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, Sm2Error> {
         let d = Scalar::from_bytes(bytes).ok_or(Sm2Error::PrivateKeyRange)?;
         let next = d.add(&Scalar::ONE);
-        if d.is_zero() || next.is_zero() {
+        if published(d.is_zero() | next.is_zero()) {
             return Err(Sm2Error::PrivateKeyRange);
         }
         let point = base::multiply(&d).to_affine().ok_or(Sm2Error::PrivateKeyRange)?;
-        Ok(Self { d, inverse: next.invert(), public: PublicKey::of(point) })
+        Ok(Self { d, inverse: next.invert(), public: PublicKey::of(published(point)) })
     }
 
     /// The 32 bytes.

@@ -46,6 +46,13 @@ pub(super) const fn sub(a: &Limbs, b: &Limbs) -> (Limbs, u64) {
     ([d0, d1, d2, d3], w)
 }
 
+/// All ones for a bit that is set, else zero. The compiler must not know that it is one of the two: it would turn what is done
+/// with the mask into a branch, or into a read of the one entry of a table that counts.
+#[inline(always)]
+pub(super) const fn mask(bit: u64) -> u64 {
+    core::hint::black_box(bit.wrapping_neg())
+}
+
 /// `a` where `mask` is all ones, `b` where it is zero.
 #[inline(always)]
 pub(super) const fn select(mask: u64, a: &Limbs, b: &Limbs) -> Limbs {
@@ -61,7 +68,7 @@ pub(super) const fn select(mask: u64, a: &Limbs, b: &Limbs) -> Limbs {
 #[inline(always)]
 pub(super) const fn mask_if_zero(x: u64) -> u64 {
     // The top bit of `x | -x` is set exactly when `x` is not zero.
-    ((x | x.wrapping_neg()) >> 63).wrapping_sub(1)
+    mask(1 ^ (x | x.wrapping_neg()) >> 63)
 }
 
 /// All ones when every limb is zero, else zero.
@@ -76,7 +83,7 @@ pub(super) const fn reduce_once(a: &Limbs, carry: u64, modulus: &Limbs) -> Limbs
     let (less, borrow) = sub(a, modulus);
     // Without a carry, a borrow says that `a` was below the modulus already.
     let keep = carry.wrapping_sub(borrow) >> 63;
-    select(keep.wrapping_neg(), a, &less)
+    select(mask(keep), a, &less)
 }
 
 /// The eight limbs of the product.

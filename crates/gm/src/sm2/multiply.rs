@@ -1,7 +1,7 @@
 //! Multiples of any point: in constant time for secrets, and joint with the base point for verification.
 
 use super::base;
-use super::limbs::{Limbs, mask_if_zero};
+use super::limbs::{Limbs, mask, mask_if_zero};
 use super::point::{Affine, Jacobian};
 use super::scalar::Scalar;
 
@@ -33,7 +33,7 @@ fn digits(limbs: &Limbs) -> [(u64, u64); DIGITS] {
     for (place, slot) in digits.iter_mut().enumerate() {
         let digit = bits(limbs, place * WIDTH) + carry;
         carry = (ROW as u64).wrapping_sub(digit) >> 63;
-        let negative = carry.wrapping_neg();
+        let negative = mask(carry);
         let size = (digit ^ negative).wrapping_sub(negative).wrapping_add(negative & (1 << WIDTH));
         *slot = (size, negative);
     }
@@ -50,7 +50,6 @@ fn bits(limbs: &Limbs, bit: usize) -> u64 {
 
 /// The entry `size`, counted from one; infinity for zero. Reads every entry.
 fn look_up(row: &[Jacobian; ROW], size: u64) -> Jacobian {
-    let size = core::hint::black_box(size);
     let mut found = Jacobian::INFINITY;
     for (index, entry) in (1u64..).zip(row) {
         found = Jacobian::select(mask_if_zero(index ^ size), entry, &found);

@@ -6,6 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::scalar::Scalar;
 use crate::hmac::HmacSm3;
+use crate::secrets::published;
 
 /// The generator in the state of RFC 6979 §3.2 (K, V); K is kept as the HMAC that it keys.
 pub(super) struct Nonces {
@@ -51,7 +52,7 @@ impl Nonces {
     pub(super) fn next(&mut self) -> Scalar {
         loop {
             self.step();
-            let candidate = Scalar::from_bytes(&self.value).filter(|k| !k.is_zero());
+            let candidate = Scalar::from_bytes(&self.value).filter(|k| !published(k.is_zero()));
             if let Some(nonce) = candidate {
                 return nonce;
             }

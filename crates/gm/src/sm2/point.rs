@@ -4,6 +4,7 @@
 
 use super::field::{Fe, hex32};
 use super::limbs;
+use crate::secrets::published;
 
 /// b of GB/T 32918.5 §A.1, and below the base point G.
 pub(super) const B: [u8; 32] = hex32(b"28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93");
@@ -176,7 +177,7 @@ impl Jacobian {
 
     /// The affine point, unless this is infinity. Whether it is shows.
     pub(super) fn to_affine(self) -> Option<Affine> {
-        if self.z.mask_if_zero() != 0 {
+        if published(self.z.mask_if_zero()) != 0 {
             return None;
         }
         Some(self.to_affine_finite())

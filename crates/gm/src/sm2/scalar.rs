@@ -3,6 +3,7 @@
 
 use super::field::{hex32, power_of_two_mod};
 use super::limbs::{self, Limbs, mac};
+use crate::secrets::published;
 
 pub(super) const N: Limbs =
     limbs::from_bytes(&hex32(b"FFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123"));
@@ -40,7 +41,7 @@ impl Scalar {
     /// The scalar that big-endian bytes stand for, if they are below n. Whether they are shows; their value does not.
     pub(super) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         let limbs = limbs::from_bytes(bytes);
-        (limbs::sub(&limbs, &N).1 == 1).then_some(Self(limbs))
+        (published(limbs::sub(&limbs, &N).1) == 1).then_some(Self(limbs))
     }
 
     /// The integer modulo n. n is above half of 2^256, so one subtraction is enough.
@@ -67,7 +68,7 @@ impl Scalar {
 
     pub(super) const fn sub(&self, other: &Self) -> Self {
         let (difference, borrow) = limbs::sub(&self.0, &other.0);
-        let mask = borrow.wrapping_neg();
+        let mask = limbs::mask(borrow);
         Self(limbs::add(&difference, &[N[0] & mask, N[1] & mask, N[2] & mask, N[3] & mask]).0)
     }
 

@@ -13,6 +13,7 @@ use super::limbs;
 use super::multiply;
 use super::nonce::Nonces;
 use super::scalar::{N, Scalar};
+use crate::secrets::published;
 
 /// A signature: r and s, both from 1 to n - 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,7 +109,8 @@ impl PrivateKey {
         let r = e.add(&Scalar::reduced(&x));
         let mut sum = r.add(k);
         let s = self.inverse.mul(&sum).sub(&r);
-        let useless = r.is_zero() || sum.is_zero() || s.is_zero();
+        // Without a branch between the three; that one of them is zero may show.
+        let useless = published(r.is_zero() | sum.is_zero() | s.is_zero());
         sum.zeroize();
         if useless {
             return None;
@@ -116,7 +118,7 @@ impl PrivateKey {
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(&r.to_bytes());
         bytes[32..].copy_from_slice(&s.to_bytes());
-        Some(Signature { bytes })
+        Some(Signature { bytes: published(bytes) })
     }
 }
 

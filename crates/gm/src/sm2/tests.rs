@@ -215,6 +215,11 @@ pub(crate) fn nonce_leak_subject() -> impl Fn(&[u8; 32]) {
     }
 }
 
+/// The key of these bytes, which are one.
+pub(crate) fn private_of(bytes: &[u8; 32]) -> PrivateKey {
+    PrivateKey::from_bytes(bytes).unwrap()
+}
+
 /// Multiplies as verification does, which may take a public number's time: what the timing test has to find.
 pub(crate) fn leaking_subject() -> impl Fn(&[u8; 32]) {
     |nonce| {

@@ -110,6 +110,11 @@ impl Sm4 {
         self.engine.rounds(&self.backward, core::slice::from_mut(block));
     }
 
+    /// The block function forwards, on many blocks.
+    pub(super) fn encrypt_blocks(&self, blocks: &mut [Block]) {
+        self.engine.rounds(&self.forward, blocks);
+    }
+
     /// The block function backwards, on many blocks.
     pub(super) fn decrypt_blocks(&self, blocks: &mut [Block]) {
         self.engine.rounds(&self.backward, blocks);

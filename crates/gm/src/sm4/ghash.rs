@@ -56,7 +56,7 @@ pub(super) struct HashKey {
 impl HashKey {
     pub(super) fn new(h: [u8; 16], multiplier: Multiplier) -> Self {
         let h = u128::from_be_bytes(h);
-        let first = (h << 1) ^ (POLY & (h >> 127).wrapping_neg());
+        let first = (h << 1) ^ (POLY & core::hint::black_box((h >> 127).wrapping_neg()));
         // A block of zeros multiplies the state by the first power and by nothing else.
         let mut key = Self { powers: [first; POWERS], multiplier };
         for i in 1..POWERS {

@@ -22,5 +22,11 @@ pub(crate) fn portable_cipher(key: &[u8; 16]) -> Sm4 {
     Sm4::with_engine(key, block::Engine::Portable)
 }
 
+/// The same in GCM, with the product on any machine.
+#[cfg(test)]
+pub(crate) fn portable_gcm(key: &[u8; 16]) -> Sm4Gcm {
+    Sm4Gcm::with_engines(key, block::Engine::Portable, ghash::Multiplier::Portable)
+}
+
 #[cfg(test)]
 mod tests;

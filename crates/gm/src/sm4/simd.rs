@@ -98,8 +98,9 @@ macro_rules! turn {
             for i in 0..4 {
                 let key = splat(key[i].cast_signed());
                 for x in &mut $sets {
-                    let sum = xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), xor(x[(i + 3) % 4], key));
-                    x[i] = xor(x[i], diffuse(substitute(sum)));
+                    // The youngest word last: the others do not wait for it.
+                    let sum = xor(x[(i + 3) % 4], xor(xor(x[(i + 1) % 4], x[(i + 2) % 4]), key));
+                    x[i] = mix(x[i], sum);
                 }
             }
         }
@@ -175,14 +176,6 @@ macro_rules! rounds {
             whole
         }
 
-        /// L of GB/T 32907-2016, 6.2.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn diffuse(b: Vector) -> Vector {
-            let inner = xor(b, xor(rotate_8(b), rotate_16(b)));
-            xor(xor(b, rotate_24(b)), rotate_2(inner))
-        }
-
         #[inline]
         #[target_feature(enable = $features)]
         fn load(lanes: &[Block; $lanes]) -> Vector {
@@ -247,8 +240,21 @@ const ROTATE_24: i128 = bytes([1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15,
 const INTO: i64 = 0x4c28_7db9_1a22_505d;
 const INTO_ADD: i32 = 0x3e;
 /// The change back followed by SM4's outer affine map.
-const OUT_OF: i64 = 0xf3ab_34a9_74a6_b589_u64.cast_signed();
-const OUT_OF_ADD: i32 = 0xd3;
+const OUT_OF: u64 = 0xf3ab_34a9_74a6_b589;
+const OUT_OF_ADD: u8 = 0xd3;
+
+/// L of GB/T 32907-2016, 6.2, drawn into the outer map. L adds a word to itself rotated by 2, 10, 18 and 24 places, which moves
+/// whole bytes and, but for the last, two bits across their edges. With byte i - 1 below byte i, byte i of the sum is
+/// (b_i + b_i << 2) + (b_(i-1) << 2 + b_(i-1) >> 6) + (b_(i-2) << 2 + b_(i-2) >> 6) + (b_(i-3) + b_(i-3) >> 6):
+/// three maps of bytes, `OWN`, `BELOW` twice and `THREE_BELOW`, and rotations by whole bytes.
+///
+/// In a matrix of GFNI byte 7 - i is the row of bit i, so shifting the result's bits is shifting the matrix by bytes.
+const OWN: i64 = (OUT_OF ^ OUT_OF >> 16).cast_signed();
+const OWN_ADD: i32 = (OUT_OF_ADD ^ OUT_OF_ADD << 2) as i32;
+const BELOW: i64 = (OUT_OF >> 16 ^ OUT_OF << 48).cast_signed();
+const BELOW_ADD: i32 = (OUT_OF_ADD << 2 ^ OUT_OF_ADD >> 6) as i32;
+const THREE_BELOW: i64 = (OUT_OF ^ OUT_OF << 48).cast_signed();
+const THREE_BELOW_ADD: i32 = (OUT_OF_ADD ^ OUT_OF_ADD >> 6) as i32;
 
 /// Four blocks to a set, by the AES instruction for a last round.
 mod aes {
@@ -288,6 +294,12 @@ mod aes {
             let inverse = _mm_shuffle_epi8(_mm_aesenclast_si128(inner, splat(0)), constant(UNSHIFT));
             by_nibbles(inverse, constant(OUT_OF_LOW), constant(OUT_OF_HIGH))
         };
+        mix(x, sum) = {
+            // L of GB/T 32907-2016, 6.2.
+            let b = substitute(sum);
+            let inner = xor(b, xor(rotate_8(b), rotate_16(b)));
+            xor(xor(x, xor(b, rotate_24(b))), rotate_2(inner))
+        };
     }
     transpose!("aes,ssse3", _mm_unpacklo_epi32, _mm_unpackhi_epi32, _mm_unpacklo_epi64, _mm_unpackhi_epi64);
     rounds!("aes,ssse3", 1, 4);
@@ -314,13 +326,16 @@ mod gfni256 {
         xor(a, b) = _mm256_xor_si256(a, b);
         add(a, b) = _mm256_add_epi32(a, b);
         swap_bytes(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(SWAP)));
-        rotate_2(a) = _mm256_or_si256(_mm256_slli_epi32::<2>(a), _mm256_srli_epi32::<30>(a));
         rotate_8(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(ROTATE_8)));
         rotate_16(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(ROTATE_16)));
         rotate_24(a) = _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(constant(ROTATE_24)));
-        substitute(a) = {
-            let inner = _mm256_gf2p8affine_epi64_epi8::<INTO_ADD>(a, _mm256_set1_epi64x(INTO));
-            _mm256_gf2p8affineinv_epi64_epi8::<OUT_OF_ADD>(inner, _mm256_set1_epi64x(OUT_OF))
+        mix(x, sum) = {
+            let a = _mm256_gf2p8affine_epi64_epi8::<INTO_ADD>(sum, _mm256_set1_epi64x(INTO));
+            let own = _mm256_gf2p8affineinv_epi64_epi8::<OWN_ADD>(a, _mm256_set1_epi64x(OWN));
+            let below = _mm256_gf2p8affineinv_epi64_epi8::<BELOW_ADD>(a, _mm256_set1_epi64x(BELOW));
+            let three =
+                _mm256_gf2p8affineinv_epi64_epi8::<THREE_BELOW_ADD>(a, _mm256_set1_epi64x(THREE_BELOW));
+            xor(xor(x, xor(own, rotate_24(three))), xor(rotate_8(below), rotate_16(below)))
         };
     }
     transpose!(
@@ -354,13 +369,16 @@ mod gfni512 {
         xor(a, b) = _mm512_xor_si512(a, b);
         add(a, b) = _mm512_add_epi32(a, b);
         swap_bytes(a) = _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(constant(SWAP)));
-        rotate_2(a) = _mm512_rol_epi32::<2>(a);
         rotate_8(a) = _mm512_rol_epi32::<8>(a);
         rotate_16(a) = _mm512_rol_epi32::<16>(a);
         rotate_24(a) = _mm512_rol_epi32::<24>(a);
-        substitute(a) = {
-            let inner = _mm512_gf2p8affine_epi64_epi8::<INTO_ADD>(a, _mm512_set1_epi64(INTO));
-            _mm512_gf2p8affineinv_epi64_epi8::<OUT_OF_ADD>(inner, _mm512_set1_epi64(OUT_OF))
+        mix(x, sum) = {
+            let a = _mm512_gf2p8affine_epi64_epi8::<INTO_ADD>(sum, _mm512_set1_epi64(INTO));
+            let own = _mm512_gf2p8affineinv_epi64_epi8::<OWN_ADD>(a, _mm512_set1_epi64(OWN));
+            let below = _mm512_gf2p8affineinv_epi64_epi8::<BELOW_ADD>(a, _mm512_set1_epi64(BELOW));
+            let three =
+                _mm512_gf2p8affineinv_epi64_epi8::<THREE_BELOW_ADD>(a, _mm512_set1_epi64(THREE_BELOW));
+            xor(xor(x, xor(own, rotate_24(three))), xor(rotate_8(below), rotate_16(below)))
         };
     }
     transpose!(

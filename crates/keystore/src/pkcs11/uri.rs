@@ -38,6 +38,10 @@ impl Uri {
     /// [`KeystoreError::Uri`] when it breaks the syntax of RFC 7512 §2.3, names something twice, or has a PIN in it.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         let rest = text.strip_prefix("pkcs11:").ok_or_else(|| bad("it does not begin with `pkcs11:`"))?;
+        // §2.3 lets a value hold less than this; a space that was not escaped does no harm.
+        if rest.contains(char::is_control) {
+            return Err(bad("it holds a control character; write it as `%` and two digits"));
+        }
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut uri = Self::default();
         let mut seen = Vec::new();
@@ -139,6 +143,9 @@ mod tests {
         assert_eq!(uri.pin_source, Some(PathBuf::from("/etc/token_pin")));
         assert_eq!(Uri::parse("pkcs11:").unwrap(), Uri::default());
         assert_eq!(Uri::parse("pkcs11:slot-id=327").unwrap().slot, Some(327));
+        // §2.3, pk11-res-avail: a label may look like the attribute that is refused.
+        let uri = Uri::parse("pkcs11:token=a:pin-value=b").unwrap();
+        assert_eq!(uri.token.as_deref(), Some("a:pin-value=b"));
     }
 
     #[test]
@@ -153,6 +160,7 @@ mod tests {
             "pkcs11:colour=red",
             "pkcs11:slot-id=one",
             "pkcs11:token=%ff",
+            "pkcs11:token=a\0b",
         ] {
             assert!(Uri::parse(wrong).is_err(), "{wrong}");
         }

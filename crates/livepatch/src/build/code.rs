@@ -41,6 +41,22 @@ pub(crate) fn references(bytes: &[u8], entry: u64) -> Vec<Reference> {
     found
 }
 
+/// Makes `lea register, [rip + d]` a `mov register, [rip + d]`: the address is then not computed but read from a cell.
+/// Both take the same bytes, and neither touches the flags (Intel SDM, LEA `REX.W + 8D /r`, MOV `REX.W + 8B /r`).
+pub(crate) fn load_instead(bytes: &mut [u8], reference: &Reference) -> Option<()> {
+    const LEA: u8 = 0x8d;
+    const MOV: u8 = 0x8b;
+    let [prefix, opcode, form] = bytes.get_mut(reference.at.checked_sub(3)?..reference.at)? else {
+        return None;
+    };
+    let is_lea = *prefix & 0xf8 == 0x48 && *opcode == LEA && *form & 0xc7 == 5;
+    if !is_lea || reference.next != reference.at + 4 {
+        return None;
+    }
+    *opcode = MOV;
+    Some(())
+}
+
 /// An instruction with an absolute operand in `range`: it cannot be moved, and the Go compiler makes none.
 pub(crate) fn absolute_operand(bytes: &[u8], entry: u64, range: (u64, u64)) -> Option<u64> {
     let within = |value: u64| (range.0..range.1).contains(&value);
@@ -56,6 +72,37 @@ pub(crate) fn absolute_operand(bytes: &[u8], entry: u64, range: (u64, u64)) -> O
         });
         operand.then_some(instruction.ip())
     })
+}
+
+/// Where absolute operands in `range` stand, and how wide they are: C code at fixed addresses has such.
+pub(crate) fn absolute_operands(bytes: &[u8], entry: u64, range: (u64, u64)) -> Vec<(usize, usize)> {
+    let within = |value: u64| (range.0..range.1).contains(&value);
+    let mut decoder = Decoder::with_ip(64, bytes, entry, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    let mut found = Vec::new();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        let start = usize::try_from(instruction.ip() - entry).unwrap_or(usize::MAX);
+        let offsets = decoder.get_constant_offsets(&instruction);
+        for operand in 0..instruction.op_count() {
+            match instruction.op_kind(operand) {
+                OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64
+                    if within(instruction.immediate(operand)) =>
+                {
+                    found.push((start.saturating_add(offsets.immediate_offset()), offsets.immediate_size()));
+                }
+                OpKind::Memory
+                    if !instruction.is_ip_rel_memory_operand()
+                        && within(instruction.memory_displacement64()) =>
+                {
+                    let at = start.saturating_add(offsets.displacement_offset());
+                    found.push((at, offsets.displacement_size()));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// Does the function read its closure context (`DX` on entry; `cmd/compile/abi-internal.md`, "Special-purpose

@@ -249,11 +249,16 @@ impl<'a> Pair<'_, 'a> {
                 let place = self.old.types.locate(self.old, old);
                 place.is_some() && place == self.new.types.locate(self.new, new)
             }
-            (Place::InterfaceTable, Place::InterfaceTable) => {
-                self.old.interface_tables().get(&old) == self.new.interface_tables().get(&new)
+            (Place::InterfaceTable(a, at), Place::InterfaceTable(b, bt)) => {
+                let pair =
+                    |of: &Program<'_>, table| of.interface_tables().get(&table).map(|t| t.pair.clone());
+                pair(self.old, a) == pair(self.new, b) && at == bt
             }
             (Place::Constant, Place::Constant) | (Place::Unnamed, Place::Unnamed) => {
                 self.same_constant(old, new)
+            }
+            (Place::Foreign(_), Place::Foreign(place)) => {
+                self.old.foreign.lead(&self.new.foreign, place) == Some(old)
             }
             (Place::Nowhere, Place::Nowhere) => self.same_mark(old, new),
             _ => false,
@@ -318,10 +323,13 @@ impl<'a> Pair<'_, 'a> {
         if old.0[..head] != new.0[..head] {
             return false;
         }
-        let word = |c: &[u8]| <[u8; 8]>::try_from(c).map(u64::from_le_bytes).ok();
-        old.0[head..].chunks(8).zip(new.0[head..].chunks(8)).all(|(a, b)| match (word(a), word(b)) {
-            (Some(a), Some(b)) if self.new.holds(b) && self.old.holds(a) => self.same(a, b),
-            _ => a == b,
+        let chunks = old.0[head..].chunks(8).zip(new.0[head..].chunks(8));
+        let places = (head as u64..).step_by(8);
+        chunks.zip(places).all(|((a, b), at)| {
+            match (self.old.pointer(old.1 + at), self.new.pointer(new.1 + at)) {
+                (Some(a), Some(b)) => self.same(a, b),
+                _ => a == b,
+            }
         })
     }
 
@@ -339,7 +347,7 @@ pub(crate) fn name(program: &Program<'_>, address: u64) -> String {
             Some(key) => format!("type `{}`", key.text),
             None => "a part of a type".to_owned(),
         },
-        Place::InterfaceTable => "an interface table".to_owned(),
+        Place::InterfaceTable(..) => "an interface table".to_owned(),
         Place::Constant => {
             let bytes = program.bytes(address, program.extent(address).min(24)).unwrap_or_default();
             match std::str::from_utf8(bytes) {
@@ -349,6 +357,7 @@ pub(crate) fn name(program: &Program<'_>, address: u64) -> String {
                 _ => "a constant".to_owned(),
             }
         }
+        Place::Foreign(_) => "C code".to_owned(),
         Place::Unnamed => "data without a symbol".to_owned(),
         Place::Nowhere => format!("{address:#x}"),
     }

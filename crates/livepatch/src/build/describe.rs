@@ -80,6 +80,12 @@ fn read(dwarf: &Dwarf) -> gimli::Result<HashMap<usize, Entry>> {
             };
             let number = |which| die.attr_value(which).and_then(|v| v.udata_value());
             let tag = die.tag();
+            // C has names of its own, and is compared by its code.
+            if let Some(gimli::AttributeValue::Language(language)) = die.attr_value(gimli::DW_AT_language)
+                && language != gimli::DW_LANG_Go
+            {
+                break;
+            }
             match tag {
                 gimli::DW_TAG_member => {
                     let name = string(dwarf, &unit, die, gimli::DW_AT_name)?.unwrap_or_default();

@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::code;
-use super::compare::{Comparison, name};
+use super::compare::name;
+use super::lead::Lead;
 use super::mask;
+use super::methods;
 use super::program::{Place, Program};
+use super::tables::Tables;
 use super::types::Types;
 use crate::control;
 use crate::error::{Error, Result};
-use crate::patch::{Access, Head, Patch, Piece, Region};
+use crate::patch::{Access, Head, MethodRecord, Patch, Piece, Region};
 
 /// Where the record stands behind the image.
 const GAP: u64 = 0x1_0000;
@@ -20,22 +23,34 @@ const GAP: u64 = 0x1_0000;
 pub(crate) struct Image {
     regions: Vec<Region>,
     pieces: BTreeMap<u64, Vec<u8>>,
+    tables: Tables,
+    methods: Vec<MethodRecord>,
+    /// Words of the new module that name the record.
+    masks: Vec<u64>,
     pub control: u64,
 }
 
-struct Maker<'p, 'a> {
-    old: &'p Program<'a>,
-    new: &'p Program<'a>,
-    comparison: &'p Comparison<'a>,
-    injected: BTreeSet<usize>,
+struct Maker<'p> {
+    lead: &'p Lead<'p>,
+    old: &'p Program<'p>,
+    new: &'p Program<'p>,
 }
 
 impl Image {
-    pub(crate) fn of(old: &Program<'_>, new: &Program<'_>, comparison: &Comparison<'_>) -> Result<Self> {
-        let injected = injected(old, new, comparison);
-        let maker = Maker { old, new, comparison, injected };
+    pub(crate) fn of(lead: &Lead<'_>) -> Result<Self> {
+        let (old, new) = (lead.old, lead.new);
+        let chain = lead.chain();
+        let maker = Maker { lead, old, new };
         let control = new.image().1.next_multiple_of(GAP) + GAP;
-        let mut image = Self { regions: Vec::new(), pieces: BTreeMap::new(), control };
+        let tables = Tables::of(chain.first().copied().unwrap_or(old), new, control + control::CELLS);
+        let mut image = Self {
+            regions: Vec::new(),
+            pieces: BTreeMap::new(),
+            tables,
+            methods: Vec::new(),
+            masks: Vec::new(),
+            control,
+        };
         for segment in &new.segments {
             let access = match (segment.executable, segment.writable) {
                 (true, _) => Access::Execute,
@@ -43,6 +58,8 @@ impl Image {
                 _ => Access::Read,
             };
             let address = segment.address & !(control::PAGE - 1);
+            // The system's linker may begin a segment on the page that the one before ends on: as the loader does, the
+            // later one takes it.
             let size = (segment.address + segment.size - address).next_multiple_of(control::PAGE);
             image.regions.push(Region { address, size, access });
             if access == Access::Read {
@@ -53,19 +70,24 @@ impl Image {
             maker.lead_words(&mut image, *start, *end)?;
         }
         maker.lead_type_offsets(&mut image)?;
-        for at in &maker.injected {
-            let bytes = maker.function(*at)?;
+        image.methods = methods::revived(lead)?;
+        for at in &lead.injected {
+            let bytes = maker.function(*at, &image.tables)?;
             image.pieces.insert(new.functions[*at].entry, bytes);
         }
         maker.place_data(&mut image)?;
         maker.module(&mut image)?;
+        image.put(control, control::MAGIC)?;
+        for (cell, table) in image.tables.cells().collect::<Vec<_>>() {
+            image.put(cell, &table.to_le_bytes())?;
+        }
         Ok(image)
     }
 
     /// Adds the list of switches to the record and the stubs behind it, and names everything in the head.
-    pub(crate) fn into_patch(mut self, mut head: Head, stubs: Vec<u8>) -> Result<Patch> {
-        let mut record = self.pieces.remove(&self.control).unwrap_or_else(|| control::MAGIC.to_vec());
-        let list = (record.len() as u64).next_multiple_of(8).max(control::MASKS);
+    pub(crate) fn into_patch(mut self, mut head: Head, stubs: Vec<u8>, new: &Program<'_>) -> Result<Patch> {
+        let mut record = self.pieces.remove(&self.control).unwrap_or_default();
+        let list = (record.len() as u64).next_multiple_of(8);
         let position = |at: u64| {
             usize::try_from(at)
                 .map_err(|_| Error::Contradicts { what: "an address is out of range".to_owned() })
@@ -76,6 +98,22 @@ impl Image {
         let at = position(control::SWITCHES)?;
         record[at..at + 8].copy_from_slice(&(self.control + list).to_le_bytes());
         record[at + 8..at + 16].copy_from_slice(&(head.switches.len() as u64).to_le_bytes());
+        record[position(control::MODULE)?..][..8].copy_from_slice(&head.module.to_le_bytes());
+        let facts = control::Facts {
+            old_build: head.old_build.clone(),
+            new_build: head.new_build.clone(),
+            methods: self.methods.clone(),
+            runtime: head.runtime.clone(),
+        };
+        let facts = serde_json::to_vec(&facts)
+            .map_err(|e| Error::Contradicts { what: format!("the record cannot be written: {e}") })?;
+        let words = [self.control + record.len() as u64, facts.len() as u64];
+        record[position(control::FACTS)?..][..16].copy_from_slice(&words.map(u64::to_le_bytes).concat());
+        record.extend_from_slice(&facts);
+        let addresses = match head.slides {
+            true => self.addresses(new, list, head.switches.len() as u64),
+            false => Vec::new(),
+        };
         let size = (record.len() as u64).next_multiple_of(control::PAGE);
         if size >= stubs_offset() {
             return Err(Error::refused("the new build's data", "it is too large for the record of a patch"));
@@ -88,12 +126,36 @@ impl Image {
         self.regions.push(Region { address: at, size, access: Access::Execute });
         self.pieces.insert(at, stubs);
         head.regions = self.regions;
+        head.tables = self.tables.into_head();
+        head.methods = self.methods;
         head.pieces = self
             .pieces
             .iter()
             .map(|(address, bytes)| Piece { address: *address, length: bytes.len() as u64 })
             .collect();
-        Ok(Patch { head, bytes: self.pieces.into_values().flatten().collect() })
+        head.addresses = addresses.len() as u64;
+        Ok(Patch { head, bytes: self.pieces.into_values().flatten().collect(), addresses })
+    }
+
+    /// The placed words that are addresses: those that the loader's list names, and those of the record.
+    fn addresses(&self, new: &Program<'_>, list: u64, switches: u64) -> Vec<u64> {
+        let placed = self.pieces.iter().flat_map(|(start, bytes)| {
+            let placed = new.places(*start, start + bytes.len() as u64);
+            placed.filter(move |at| {
+                // What was set to 0 names nothing.
+                let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+                bytes.get(from..from + 8).is_some_and(|word| word != [0; 8])
+            })
+        });
+        let record = self.masks.iter().copied();
+        let record = record.chain(self.tables.cells().map(|(cell, _)| cell));
+        let record =
+            record.chain([control::SWITCHES, control::MODULE, control::FACTS].map(|at| self.control + at));
+        let record = record.chain((0..switches).map(|at| self.control + list + at * 24));
+        let mut found: Vec<u64> = placed.chain(record).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     fn put(&mut self, address: u64, value: &[u8]) -> Result<()> {
@@ -110,64 +172,12 @@ pub(crate) const fn stubs_offset() -> u64 {
     0x40_0000
 }
 
-/// Functions that run from the new image: what differs, what is added, and the methods of new types, which their
-/// descriptors name by offsets that cannot reach the old image.
-fn injected(old: &Program<'_>, new: &Program<'_>, comparison: &Comparison<'_>) -> BTreeSet<usize> {
-    let mut found: BTreeSet<usize> =
-        comparison.changed.iter().map(|c| c.new).chain(comparison.added.iter().copied()).collect();
-    for (key, address) in new.types.iter() {
-        if old.types.find(key).is_some() {
-            continue;
-        }
-        for offset in new.types.method_code(new, address).into_iter().flatten().flatten() {
-            if let Place::Code(at, 0) = new.place(new.text.0 + u64::from(offset)) {
-                found.insert(at);
-            }
-        }
-    }
-    found
-}
-
-impl Maker<'_, '_> {
-    /// Where something of the new build is in the patched process.
-    fn lead(&self, address: u64) -> Option<u64> {
-        match self.new.place(address) {
-            Place::Code(at, _) if self.injected.contains(&at) => Some(address),
-            Place::Code(at, offset) => {
-                let before = self.old.by_name.get(&self.new.functions[at].key())?;
-                Some(self.old.functions[*before].entry + offset)
-            }
-            Place::Variable(at, offset) => {
-                let variable = &self.new.variables[at];
-                if self.comparison.fresh.contains(variable.name) {
-                    return Some(address);
-                }
-                let before = self.old.variable_by_name.get(&variable.key())?;
-                Some(self.old.variables[*before].address + offset)
-            }
-            Place::Type => {
-                let known = self.new.types.locate(self.new, address);
-                let led = known.and_then(|(key, offset)| Some(self.old.types.find(&key)? + offset));
-                Some(led.unwrap_or(address))
-            }
-            Place::InterfaceTable => {
-                let pair = self.new.interface_tables().get(&address)?;
-                self.old
-                    .interface_tables()
-                    .iter()
-                    .find(|(_, other)| *other == pair)
-                    .map(|(address, _)| *address)
-            }
-            Place::Constant | Place::Unnamed => Some(address),
-            Place::Nowhere => None,
-        }
-    }
-
+impl Maker<'_> {
     /// Fresh variables, and the data without symbols that they, constants, and such data point to.
     fn place_data(&self, image: &mut Image) -> Result<()> {
         let mut open: Vec<(u64, u64)> = Vec::new();
-        for name in &self.comparison.fresh {
-            let Some(at) = self.new.variable_by_name.get(&(*name, 0)) else { continue };
+        for name in &self.lead.fresh {
+            let Some(at) = self.new.variable_by_name.get(&(name.as_str(), 0)) else { continue };
             let variable = self.new.variables[*at];
             open.push((variable.address, variable.size));
         }
@@ -181,24 +191,37 @@ impl Maker<'_, '_> {
                 continue;
             };
             image.pieces.insert(address, bytes.to_vec());
+            self.check_foreign(address, size)?;
             self.lead_words(image, address, address + size)?;
             open.extend(self.unnamed(address, address + size));
         }
         Ok(())
     }
 
+    /// New C code is not placed, so new data may not name it.
+    fn check_foreign(&self, address: u64, size: u64) -> Result<()> {
+        for (at, word) in self.new.pointers(address, address + size) {
+            if matches!(self.new.place(word), Place::Foreign(_)) && self.lead.lead(word).is_none() {
+                return Err(Error::refused(
+                    name(self.new, at),
+                    "it names C code that the old build does not have",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The data without symbols that words of a range point to.
     fn unnamed(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
-        let words = (start.next_multiple_of(8)..end.saturating_sub(7)).step_by(8);
+        let words = self.new.pointers(start, end).map(|(_, word)| word);
         words
-            .filter_map(|at| self.new.word(at))
-            .filter(|word| self.new.holds(*word) && self.new.place(*word) == Place::Unnamed)
+            .filter(|word| self.new.place(*word) == Place::Unnamed)
             .filter_map(|word| self.new.unnamed_run(word))
             .map(|(start, end)| (start, end - start))
             .collect()
     }
 
-    fn function(&self, at: usize) -> Result<Vec<u8>> {
+    fn function(&self, at: usize, tables: &Tables) -> Result<Vec<u8>> {
         let code = &self.new.functions[at];
         let refused = |reason: String| Error::refused(format!("function `{}`", code.name), reason);
         if let Some(at) = code::absolute_operand(code.bytes, code.entry, self.new.image()) {
@@ -210,7 +233,15 @@ impl Maker<'_, '_> {
                 continue;
             }
             let known = self.new.place(reference.target) != Place::Unnamed;
-            let target = self.lead(reference.target).filter(|_| known).ok_or_else(|| {
+            let target = match tables.cell(reference.target) {
+                Some(cell) => {
+                    code::load_instead(&mut bytes, reference)
+                        .ok_or_else(|| refused("it names an interface table in an unknown way".to_owned()))?;
+                    Some(cell)
+                }
+                None => self.lead.lead(reference.target).filter(|_| known),
+            };
+            let target = target.ok_or_else(|| {
                 refused(format!(
                     "it needs {}, which the old build does not have",
                     name(self.new, reference.target)
@@ -228,12 +259,9 @@ impl Maker<'_, '_> {
 
     /// Words that hold addresses of this image. Its link addresses are odd ones for numbers; see docs/design/0026.
     fn lead_words(&self, image: &mut Image, start: u64, end: u64) -> Result<()> {
-        for address in (start.next_multiple_of(8)..end.saturating_sub(7)).step_by(8) {
-            let Some(word) = self.new.word(address) else { continue };
-            if !self.new.holds(word) {
-                continue;
-            }
-            if let Some(target) = self.lead(word).filter(|target| *target != word) {
+        for (address, word) in self.new.pointers(start, end) {
+            image.tables.note(word, address);
+            if let Some(target) = self.lead.lead(word).filter(|target| *target != word) {
                 image.put(address, &target.to_le_bytes())?;
             }
         }
@@ -254,7 +282,7 @@ impl Maker<'_, '_> {
                     .types
                     .key(self.new, base.wrapping_add(offset))
                     .and_then(|k| self.old.types.find(&k));
-                let Some(target) = known else { continue };
+                let Some(target) = known.and_then(|known| self.lead.lead_old(known)) else { continue };
                 let distance = i32::try_from(target.wrapping_sub(base).cast_signed()).map_err(|_| {
                     Error::refused(format!("type `{}`", key.text), "it is out of reach of the old types")
                 })?;
@@ -291,7 +319,9 @@ impl Maker<'_, '_> {
         }
         let (from, to) = (self.new.module_word("noptrdata")?, self.new.module_word("enoptrbss")?);
         let has_data = image.pieces.range(from..to).next().is_some();
-        if !has_data && self.comparison.fresh.is_empty() {
+        let cells = control::CELLS + 8 * image.tables.len() as u64;
+        let mut record = vec![0; usize::try_from(cells).map_err(|_| missing())?];
+        if !has_data && self.lead.fresh.is_empty() {
             for field in ["noptrdata", "enoptrdata", "data", "edata", "bss", "ebss", "noptrbss", "enoptrbss"]
             {
                 set(field, 0, 0, true)?;
@@ -299,7 +329,6 @@ impl Maker<'_, '_> {
             set("gcdatamask", 0, 0, true)?;
             set("gcbssmask", 0, 0, true)?;
         } else {
-            let mut record = control::MAGIC.to_vec();
             for (start, end, program, mask_field) in
                 [("data", "edata", "gcdata", "gcdatamask"), ("bss", "ebss", "gcbss", "gcbssmask")]
             {
@@ -310,14 +339,15 @@ impl Maker<'_, '_> {
                 let mask = mask::run(bytes, words).ok_or_else(|| Error::Contradicts {
                     what: "the collector's program of the new data cannot be run".to_owned(),
                 })?;
-                let at = (record.len() as u64).next_multiple_of(8).max(control::MASKS);
+                let at = (record.len() as u64).next_multiple_of(8);
                 record.resize(usize::try_from(at).map_err(|_| missing())?, 0);
                 record.extend_from_slice(&mask);
                 set(mask_field, 0, words as u64, true)?;
                 set(mask_field, 8, image.control + at, true)?;
+                image.masks.push(self.new.module + offset(mask_field)? + 8);
             }
-            image.pieces.insert(image.control, record);
         }
+        image.pieces.insert(image.control, record);
         // `hasmain` is a byte; only one module may say that it holds `main`.
         let main = usize::try_from(offset("hasmain")?).map_err(|_| missing())?;
         *module.get_mut(main).ok_or_else(missing)? = 0;

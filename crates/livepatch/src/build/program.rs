@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use goproc::elf::{Executable, Layouts, Segment};
+use goproc::elf::{Layouts, Segment};
 
 use super::code::{self, Reference};
+use super::file::{File, Source};
+use super::foreign::{Foreign, ForeignPlace};
 use super::types::{TypeKey, Types};
 use crate::error::{Error, Result};
 
@@ -55,6 +57,16 @@ impl<'a> Variable<'a> {
     }
 }
 
+/// What names an interface table in both builds: the interface and the type that implements it.
+pub(crate) type TablePair = (TypeKey, TypeKey);
+
+/// `abi.ITab`: interface, type, hash of the type, and the type's methods in the order of the interface's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct InterfaceTable {
+    pub pair: TablePair,
+    pub size: u64,
+}
+
 /// What an address means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
@@ -64,12 +76,14 @@ pub(crate) enum Place {
     Variable(usize, u64),
     /// A type descriptor, or something else in their region.
     Type,
-    /// An interface table.
-    InterfaceTable,
+    /// In the interface table that begins at this address, at this offset.
+    InterfaceTable(u64, u64),
     /// Other read-only data.
     Constant,
     /// Initialised data without a symbol: what a composite literal in a variable points to.
     Unnamed,
+    /// In code that the Go linker did not make.
+    Foreign(ForeignPlace),
     /// Nothing that is known.
     Nowhere,
 }
@@ -88,7 +102,10 @@ pub(crate) struct Program<'a> {
     pub text: (u64, u64),
     pub release: String,
     pub build_id: Vec<u8>,
-    interface_tables: BTreeMap<u64, (TypeKey, TypeKey)>,
+    pub foreign: Foreign<'a>,
+    pub is_position_independent: bool,
+    addresses: Option<&'a [u64]>,
+    interface_tables: BTreeMap<u64, InterfaceTable>,
     constants: Vec<(u64, u64)>,
     data: Vec<(u64, u64)>,
     starts: Vec<u64>,
@@ -96,19 +113,17 @@ pub(crate) struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    pub(crate) fn parse(which: &'static str, bytes: &'a [u8]) -> Result<Self> {
+    pub(crate) fn parse(file: &'a File<'_>) -> Result<Self> {
+        let which = file.which;
         let unreadable = |source| Error::Unreadable { which, source };
-        let facts = gobinary::Binary::parse(bytes).map_err(|source| Error::NotGo { which, source })?;
+        let facts = gobinary::Binary::parse(&file.bytes).map_err(|source| Error::NotGo { which, source })?;
         let release = facts.build_info().map(|go| go.version.clone()).unwrap_or_default();
-        let executable = Executable::parse(bytes).map_err(unreadable)?;
-        if executable.is_position_independent() {
-            return Err(Error::PositionIndependent { which });
-        }
-        let layouts = executable.layouts(&STRUCTURES).map_err(unreadable)?;
-        let segments = executable.segments().map_err(unreadable)?;
+        let source = file.source()?;
+        let layouts = source.executable.layouts(&STRUCTURES).map_err(unreadable)?;
+        let segments = source.segments().map_err(unreadable)?;
         let missing = |what: &str| Error::Lacks { which, what: what.to_owned() };
         let marks: HashMap<&str, u64> =
-            executable.symbols().filter(|s| MARKS.contains(&s.name)).map(|s| (s.name, s.address)).collect();
+            source.symbols().filter(|s| MARKS.contains(&s.name)).map(|s| (s.name, s.address)).collect();
         let mark = |name: &str| marks.get(name).copied().ok_or_else(|| missing(name));
         let module = mark("runtime.firstmoduledata")?;
         let text = (mark("runtime.text")?, mark("runtime.etext")?);
@@ -116,7 +131,7 @@ impl<'a> Program<'a> {
             segments.iter().map(|s| s.address).min().unwrap_or(0),
             segments.iter().map(|s| s.address + s.size).max().unwrap_or(0),
         );
-        let build_id = executable.build_id().ok_or_else(|| missing("build id"))?;
+        let build_id = source.executable.build_id().ok_or_else(|| missing("build id"))?;
         let mut program = Self {
             segments,
             layouts,
@@ -129,24 +144,28 @@ impl<'a> Program<'a> {
             text,
             release,
             build_id,
+            foreign: Foreign::default(),
+            is_position_independent: source.addresses.is_some(),
+            addresses: source.addresses,
             interface_tables: BTreeMap::new(),
             constants: Vec::new(),
             data: Vec::new(),
             starts: Vec::new(),
             image,
         };
-        program.read_symbols(which, &executable)?;
-        program.find_constants(&executable)?;
+        program.read_symbols(which, &source)?;
+        program.find_constants(&source);
+        program.find_foreign(&source);
         program.types = Types::of(&program, mark("type:*")?, mark("go:string.*")?)?;
-        program.find_interface_tables(&executable)?;
-        program.find_starts(&executable);
+        program.find_interface_tables(&source)?;
+        program.find_starts(&source);
         Ok(program)
     }
 
-    fn read_symbols(&mut self, which: &'static str, executable: &Executable<'a>) -> Result<()> {
+    fn read_symbols(&mut self, which: &'static str, source: &Source<'a>) -> Result<()> {
         let writable: Vec<(u64, u64)> =
             self.segments.iter().filter(|s| s.writable).map(|s| (s.address, s.address + s.size)).collect();
-        for symbol in executable.symbols().filter(|s| s.size > 0) {
+        for symbol in source.symbols().filter(|s| s.size > 0) {
             if symbol.is_function && (self.text.0..self.text.1).contains(&symbol.address) {
                 // The build id is written as a function, so that tools find it at the start of the code.
                 if symbol.name == "go:buildid" {
@@ -187,9 +206,13 @@ impl<'a> Program<'a> {
         Ok(())
     }
 
-    /// Read-only segments without the function table, which holds offsets only.
-    fn find_constants(&mut self, executable: &Executable<'a>) -> Result<()> {
-        let table = executable.section_range(".gopclntab").unwrap_or((0, 0));
+    /// Read-only segments without the function table, which holds offsets only. What the system's linker puts into a segment
+    /// of its own before the code (headers, dynamic symbols) is no part of what is placed.
+    fn find_constants(&mut self, source: &Source<'a>) {
+        let table =
+            [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| source.section_range(name));
+        let table = table.unwrap_or((0, 0));
+        self.segments.retain(|s| s.offset != 0 || s.executable);
         for segment in self.segments.iter().filter(|s| !s.executable) {
             let (start, end) = (segment.address, segment.address + segment.bytes.len() as u64);
             if segment.writable {
@@ -201,13 +224,23 @@ impl<'a> Program<'a> {
                 false => self.constants.push((start, end)),
             }
         }
-        Ok(())
+    }
+
+    fn find_foreign(&mut self, source: &Source<'a>) {
+        let (start, end) = self.text;
+        let executable = |at: u64| {
+            self.segments.iter().any(|s| s.executable && (s.address..s.address + s.size).contains(&at))
+        };
+        let symbols = source.symbols().filter(|s| s.is_function && s.size > 0);
+        let symbols = symbols.filter(|s| !(start..end).contains(&s.address) && executable(s.address));
+        let coded = symbols.filter_map(|s| self.bytes(s.address, s.size).map(|bytes| (s, bytes)));
+        self.foreign = Foreign::of(coded, |name| source.section_range(name));
     }
 
     /// Until Go 1.26 they have symbols; from 1.27 on they stand one after the other in a range of `moduledata`.
-    fn find_interface_tables(&mut self, executable: &Executable<'a>) -> Result<()> {
+    fn find_interface_tables(&mut self, source: &Source<'a>) -> Result<()> {
         let mut addresses: Vec<u64> =
-            executable.symbols().filter(|s| s.name.starts_with("go:itab.")).map(|s| s.address).collect();
+            source.symbols().filter(|s| s.name.starts_with("go:itab.")).map(|s| s.address).collect();
         let field = |name| self.layouts.optional("runtime.moduledata", name);
         if let (Some(offset), Some(size)) = (field("itaboffset"), field("itabsize")) {
             let word = |at| self.word(self.module + at);
@@ -225,8 +258,10 @@ impl<'a> Program<'a> {
                 continue;
             };
             match (self.types.key(self, inter), self.types.key(self, concrete)) {
-                (Some(inter), Some(concrete)) => {
-                    drop(self.interface_tables.insert(address, (inter, concrete)))
+                (Some(of), Some(concrete)) => {
+                    let size = 24 + 8 * self.types.methods_of_interface(self, inter).max(1);
+                    let table = InterfaceTable { pair: (of, concrete), size };
+                    drop(self.interface_tables.insert(address, table));
                 }
                 _ => {
                     return Err(Error::Contradicts {
@@ -239,14 +274,13 @@ impl<'a> Program<'a> {
     }
 
     /// Where constants and data begin: whatever an operand, a word or a symbol names.
-    fn find_starts(&mut self, executable: &Executable<'a>) {
+    fn find_starts(&mut self, source: &Source<'a>) {
         let named = self.functions.iter().flat_map(|f| f.references.iter().map(|r| r.target));
-        let words = self.segments.iter().filter(|s| !s.executable).flat_map(|s| {
-            s.bytes
-                .chunks_exact(8)
-                .map(|c| u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]]))
-        });
-        let symbols: Vec<u64> = executable.symbols().map(|s| s.address).collect();
+        let words = self.segments.iter().filter(|s| !s.executable);
+        let words = words
+            .flat_map(|s| self.pointers(s.address, s.address + s.bytes.len() as u64))
+            .map(|(_, word)| word);
+        let symbols: Vec<u64> = source.symbols().map(|s| s.address).collect();
         let ends = self.constants.iter().chain(&self.data).map(|(_, end)| *end);
         let mut starts: Vec<u64> = named
             .chain(words)
@@ -301,7 +335,31 @@ impl<'a> Program<'a> {
         self.constants.iter().any(|(start, end)| (*start..*end).contains(&address))
     }
 
-    /// Is this an address of the image?
+    /// The words of a range that are addresses of the image: place and value. Where nothing says which words are (a build
+    /// at fixed addresses), those whose value is one.
+    pub(crate) fn pointers(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let listed = self.addresses.map(|all| {
+            let from = all.partition_point(|at| *at < start);
+            all[from..].iter().copied().take_while(move |at| at.saturating_add(8) <= end)
+        });
+        let any = listed.is_none().then(|| (start.next_multiple_of(8)..end.saturating_sub(7)).step_by(8));
+        let places = listed.into_iter().flatten().chain(any.into_iter().flatten());
+        places.filter_map(|at| self.word(at).filter(|word| self.holds(*word)).map(|word| (at, word)))
+    }
+
+    /// Where words of a range are addresses, as far as the build says so.
+    pub(crate) fn places(&self, start: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
+        let all = self.addresses.unwrap_or_default();
+        let from = all.partition_point(|at| *at < start);
+        all[from..].iter().copied().take_while(move |at| at.saturating_add(8) <= end)
+    }
+
+    /// The address that the word at `at` is, if it is one.
+    pub(crate) fn pointer(&self, at: u64) -> Option<u64> {
+        let is_listed = self.addresses.is_none_or(|all| all.binary_search(&at).is_ok());
+        self.word(at).filter(|word| is_listed && self.holds(*word))
+    }
+
     pub(crate) fn holds(&self, address: u64) -> bool {
         (self.image.0..self.image.1).contains(&address)
     }
@@ -315,8 +373,13 @@ impl<'a> Program<'a> {
         self.image
     }
 
-    pub(crate) fn interface_tables(&self) -> &BTreeMap<u64, (TypeKey, TypeKey)> {
+    pub(crate) fn interface_tables(&self) -> &BTreeMap<u64, InterfaceTable> {
         &self.interface_tables
+    }
+
+    /// Where the table of a pair is, if this build has one.
+    pub(crate) fn interface_table(&self, pair: &TablePair) -> Option<u64> {
+        self.interface_tables.iter().find(|(_, table)| table.pair == *pair).map(|(address, _)| *address)
     }
 
     /// How far a constant reaches at most: to the next one.
@@ -333,8 +396,13 @@ impl<'a> Program<'a> {
                 _ => Place::Nowhere,
             };
         }
-        if self.interface_tables.contains_key(&address) {
-            return Place::InterfaceTable;
+        if let Some((start, table)) = self.interface_tables.range(..=address).next_back()
+            && address < start + table.size
+        {
+            return Place::InterfaceTable(*start, address - start);
+        }
+        if let Some(place) = self.foreign.place(address) {
+            return Place::Foreign(place);
         }
         if (self.types.descriptors.0..self.types.descriptors.1).contains(&address) {
             return Place::Type;
@@ -352,7 +420,7 @@ impl<'a> Program<'a> {
 }
 
 /// Numbers those that share a name, in the order of their addresses.
-fn rank<'a, 'r>(named: impl Iterator<Item = (&'a str, &'r mut u32)>) {
+pub(crate) fn rank<'a, 'r>(named: impl Iterator<Item = (&'a str, &'r mut u32)>) {
     let mut seen: HashMap<&str, u32> = HashMap::new();
     for (name, rank) in named {
         let next = seen.entry(name).or_default();

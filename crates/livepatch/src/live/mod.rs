@@ -5,15 +5,22 @@
 //! the flag is set: one store, and the process is patched. Killed before it, we leave a process that runs its old code;
 //! after it, one that runs the new. The next `apply` finds the record and goes on from there.
 
+mod check;
+mod intact;
 mod place;
+mod snapshot;
 mod stop;
+mod tables;
+mod walk;
 
 use std::time::Duration;
 
-use goproc::elf::Executable;
-use goproc::{GoRuntime, Memory as _, Process, call};
+use goproc::{Memory as _, Process};
 
+pub use snapshot::{Page, Snapshot, Variable};
 pub use stop::Stop;
+
+use check::Target;
 
 use crate::control;
 use crate::error::{Error, Result};
@@ -28,11 +35,21 @@ pub struct Options {
     pub patience: Duration,
     /// Do everything but the switch.
     pub dry_run: bool,
+    /// Let breakpoints in the code be: probes of the kernel are `int3` bytes.
+    pub allow_probes: bool,
+    /// Insist on the very file that the patch was made from, and not only on its build.
+    pub exact_file: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts: 200, patience: Duration::from_millis(200), dry_run: false }
+        Self {
+            attempts: 200,
+            patience: Duration::from_millis(200),
+            dry_run: false,
+            allow_probes: false,
+            exact_file: false,
+        }
     }
 }
 
@@ -51,62 +68,6 @@ pub struct Status {
     pub record: u64,
 }
 
-/// A process and what was found out about it before anything is changed.
-struct Target<'p> {
-    process: &'p Process,
-    runtime: GoRuntime,
-    executable: Vec<u8>,
-}
-
-impl<'p> Target<'p> {
-    fn of(process: &'p Process) -> Result<Self> {
-        let executable = process.executable()?;
-        let runtime = GoRuntime::of(&Executable::parse(&executable)?)?;
-        Ok(Self { process, runtime, executable })
-    }
-
-    /// The build id of its file, and every byte of its code in memory, must be those that the patch was made for.
-    fn check(&self, patch: &Patch, carried: Option<&Status>) -> Result<()> {
-        let executable = Executable::parse(&self.executable)?;
-        let found = executable.build_id().map(hex::encode).unwrap_or_default();
-        if found != patch.head.old_build {
-            return Err(Error::OtherBuild {
-                what: format!("its build id is {found}, not {}", patch.head.old_build),
-            });
-        }
-        let text = &patch.head.text;
-        let mut code = self.process.bytes(text.address, text.size)?;
-        if let Some(at) = find(&code, &call::LOAN) {
-            // Left behind by one of us that died: padding that nothing executes.
-            code[at..at + call::LOAN.len()].fill(0xcc);
-        }
-        if carried.is_some() {
-            for switch in &patch.head.switches {
-                restore(&mut code, text.address, switch);
-            }
-        }
-        match crate::build::sha256(&code) == text.sha256 {
-            true => Ok(()),
-            false => {
-                Err(Error::OtherBuild { what: "its code in memory is not the code of its file".to_owned() })
-            }
-        }
-    }
-}
-
-fn restore(code: &mut [u8], start: u64, switch: &Switch) {
-    let at = usize::try_from(switch.entry - start).unwrap_or(usize::MAX);
-    if let Some(word) = code.get_mut(at..at.saturating_add(8))
-        && *word == switch.after.to_le_bytes()
-    {
-        word.copy_from_slice(&switch.before.to_le_bytes());
-    }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
-}
-
 /// Places a patch and switches to it.
 ///
 /// The caller has checked who signed the file whose SHA-256 is `digest`, and that `patch` was read from that file.
@@ -115,48 +76,84 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 /// [`Error::OtherBuild`], [`Error::State`] before anything is changed; [`Error::NoSafeMoment`] when the process runs as
 /// before, with the patch placed and not switched.
 pub fn apply(process: &Process, patch: &Patch, digest: &[u8; 32], options: Options) -> Result<Stop> {
-    let target = Target::of(process)?;
-    let carried = status(process)?;
-    match &carried {
-        Some(status) if status.active => {
-            return Err(Error::State { what: format!("carries patch {} already", status.digest) });
-        }
-        Some(status) if status.digest != hex::encode(digest) => {
-            return Err(Error::State {
-                what: format!(
-                    "carries patch {}, taken back; another cannot be placed beside it",
-                    status.digest
-                ),
-            });
-        }
-        _ => {}
+    let target = Target::of(process, patch.head.runtime.clone())?;
+    let slid;
+    let patch = if target.bias == 0 {
+        patch
+    } else if patch.head.slides {
+        slid = patch.slid(target.bias);
+        &slid
+    } else {
+        return Err(Error::OtherBuild { what: "it runs at other addresses".to_owned() });
+    };
+    let carried = pile(process)?;
+    let own = carried.iter().find(|status| status.digest == hex::encode(digest));
+    if let Some(status) = own.filter(|status| status.active) {
+        return Err(Error::State { what: format!("carries patch {} already", status.digest) });
     }
-    target.check(patch, carried.as_ref())?;
-    let prepared = carried.is_some_and(|c| c.record == patch.head.control)
+    let found = target.check(&patch.head, &carried, options)?;
+    let mut active = Vec::new();
+    for status in carried.iter().filter(|status| status.active) {
+        active.push(facts(process, status.record)?.new_build);
+    }
+    if active != patch.head.below {
+        let list = |builds: &[String]| match builds {
+            [] => "no patch".to_owned(),
+            builds => format!("patches to the builds {}", builds.join(", ")),
+        };
+        let what =
+            format!("carries {}, and this one is made upon {}", list(&active), list(&patch.head.below));
+        return Err(Error::State { what });
+    }
+    target.check_modules(&carried)?;
+    let prepared = own.is_some_and(|own| own.record == patch.head.control)
         && process.word(patch.head.control + control::PREPARED)? == 1;
     if !prepared {
         place::place(&target, patch, digest)?;
     }
-    stop::switch(&target, patch, options)
+    let snapshot = Snapshot::take(process, &patch.head, &hex::encode(digest), &found.code)?;
+    let stop = stop::switch(&target, patch, &carried, options)?;
+    let after = check::digest(process, (patch.head.text.address, patch.head.text.size))?;
+    let snapshot = Some(snapshot);
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, snapshot, ..stop })
 }
 
-/// Leads every caller back to the old code. What was placed stays: goroutines may be in it.
+/// Leads every caller back to the code that ran before the last patch of those that are switched on. What was placed stays:
+/// goroutines may be in it.
 ///
 /// # Errors
 /// [`Error::State`] when there is nothing to take back; [`Error::NoSafeMoment`] when the process runs as before.
 pub fn rollback(process: &Process, options: Options) -> Result<Stop> {
-    let target = Target::of(process)?;
-    let status = status(process)?.filter(|s| s.active || s.placed > 0);
+    let pile = pile(process)?;
+    let status = pile.iter().rfind(|s| s.active || s.placed > 0);
     let status =
         status.ok_or_else(|| Error::State { what: "carries no patch that is switched on".to_owned() })?;
-    stop::take_back(&target, status.record, options)
+    let target = Target::of(process, facts(process, status.record)?.runtime)?;
+    let found = target.check_carried(status.record, &pile).map_err(|error| match error {
+        Error::OtherBuild { what } => Error::RollbackRefused { what },
+        other => other,
+    })?;
+    let stop = stop::take_back(&target, status.record, &pile, options)?;
+    let after = check::digest(process, check::text_range(process, status.record)?)?;
+    Ok(Stop { code_before: found.code, code_after: after, probes: found.probes, ..stop })
 }
 
-/// The patch that a process carries, if it carries one.
+/// The patch that a process carries, if it carries one: of several, the last that is switched on, or else the last.
 ///
 /// # Errors
 /// When its memory cannot be read, or the record contradicts itself.
 pub fn status(process: &Process) -> Result<Option<Status>> {
+    let mut pile = pile(process)?;
+    let active = pile.iter().rposition(|status| status.active);
+    Ok(active.map(|at| pile.swap_remove(at)).or_else(|| pile.pop()))
+}
+
+/// Every patch that a process carries, switched on or not, each above those that it is made upon.
+///
+/// # Errors
+/// As [`status`].
+pub fn pile(process: &Process) -> Result<Vec<Status>> {
+    let mut found = Vec::new();
     for mapping in process.maps()? {
         if mapping.inode != 0 || !mapping.private || mapping.permissions != [true, false, false] {
             continue;
@@ -166,21 +163,30 @@ pub fn status(process: &Process) -> Result<Option<Status>> {
             continue;
         }
         let record = mapping.start;
-        let switches = switches(process, record)?;
+        let switches = recorded(process, record)?;
         let placed = switches.iter().filter(|s| process.word(s.entry).ok() == Some(s.after)).count();
-        return Ok(Some(Status {
+        found.push(Status {
             digest: hex::encode(process.bytes(record + control::DIGEST, 32)?),
             active: process.word(record + control::FLAG)? != 0,
             switches: switches.len(),
             placed,
             record,
-        }));
+        });
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// What a record says of its patch.
+fn facts(process: &Process, record: u64) -> Result<control::Facts> {
+    const MOST: u64 = 1 << 20;
+    let (at, length) = (process.word(record + control::FACTS)?, process.word(record + control::FACTS + 8)?);
+    let bytes = process.bytes(at, length.min(MOST))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| Error::State { what: "carries a record that contradicts itself".to_owned() })
 }
 
 /// The switches that a record lists.
-fn switches(process: &Process, record: u64) -> Result<Vec<Switch>> {
+fn recorded(process: &Process, record: u64) -> Result<Vec<Switch>> {
     const MOST: u64 = 1 << 16;
     let (at, count) =
         (process.word(record + control::SWITCHES)?, process.word(record + control::SWITCHES + 8)?);

@@ -3,7 +3,8 @@
 use goproc::call::{self, Lender};
 use goproc::{Executable, Process};
 
-use super::Target;
+use super::check::Target;
+use super::intact;
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Region};
@@ -28,10 +29,21 @@ pub(super) fn place(target: &Target<'_>, patch: &Patch, digest: &[u8; 32]) -> Re
         process.write_forced(address, bytes)?;
         if address == control {
             process.write_forced(control + control::DIGEST, digest)?;
+            process.write_forced(control + control::TEXT, &text(patch)?)?;
+            process.write_forced(control + control::REGIONS, &intact::written(&patch.head)?)?;
         }
     }
+    intact::remember(target, control, &[])?;
     process.write_forced(control + control::PREPARED, &1_u64.to_le_bytes())?;
     Ok(())
+}
+
+/// What the record says of the code that the patch was made for.
+fn text(patch: &Patch) -> Result<Vec<u8>> {
+    let text = &patch.head.text;
+    let digest = hex::decode(&text.sha256).ok().filter(|digest| digest.len() == 32);
+    let digest = digest.ok_or_else(|| Error::not_patch("the digest of the code is none"))?;
+    Ok([&text.address.to_le_bytes()[..], &text.size.to_le_bytes(), &digest].concat())
 }
 
 /// The regions that are not mapped yet. One that is mapped exactly so is ours: an earlier attempt was cut short.
@@ -79,8 +91,9 @@ fn lender<'p>(target: &Target<'p>) -> Result<Lender<'p>> {
     let executable = Executable::parse(&target.executable)?;
     let segments = executable.segments()?;
     let text = segments.iter().find(|s| s.executable).ok_or(goproc::Error::NoDonor)?;
-    let running = goproc::Memory::bytes(target.process, text.address, text.bytes.len() as u64)?;
-    let loan = call::place(&running, text.address).ok_or(goproc::Error::NoDonor)?;
+    let address = text.address.wrapping_add(target.bias);
+    let running = goproc::Memory::bytes(target.process, address, text.bytes.len() as u64)?;
+    let loan = call::place(&running, address).ok_or(goproc::Error::NoDonor)?;
     let mut tries = 0;
     while tries < TRIES {
         for machine in target.runtime.machines(target.process)?.iter().filter(|m| m.thread > 0) {

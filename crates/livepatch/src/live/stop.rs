@@ -1,21 +1,27 @@
 //! The stop: all threads gathered, a safe moment or none, the switch, and all let go.
 //!
-//! A moment is safe when no thread, and no goroutine in any frame, stands behind the first and before the last byte that
-//! a jump takes. A goroutine whose stack cannot be walked (in the few instructions where the runtime switches stacks) makes
-//! the moment unsafe; the next one is a millisecond away.
+//! Whatever can be done before is done before: the walk is rehearsed ([`Walk::rehearse`]), the pages that are written are
+//! made the process's own, all threads are seized. What is left is one round of interrupts, a handful of reads, and the
+//! words themselves.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use goproc::{Machine, Memory as _, Modules, Position, Tracer};
+use goproc::{Memory as _, Modules, Tracer};
 
-use super::{Options, Target, switches};
+use super::check::Target;
+use super::intact::{self, Pages};
+use super::snapshot::Snapshot;
+use super::walk::{Safe, Seen, Walk};
+use super::{Options, Status, recorded, tables};
 use crate::control;
 use crate::error::{Error, Result};
 use crate::patch::{Access, Patch, Switch};
 
+/// How long all run between two attempts.
+const BETWEEN: Duration = Duration::from_millis(1);
+
 /// What one stop came to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Stop {
     /// From the first interrupt to the last thread let go.
     pub stopped_for: Duration,
@@ -29,16 +35,24 @@ pub struct Stop {
     pub inside: usize,
     /// How many functions were switched.
     pub functions: usize,
+    /// SHA-256 of the process's own code before, hexadecimal.
+    pub code_before: String,
+    /// And after.
+    pub code_after: String,
+    /// How many probes of the kernel stand in it.
+    pub probes: usize,
+    /// How many words on the stacks of calls that are inside new code name it.
+    pub references: usize,
+    /// What stood there before an `apply`.
+    pub snapshot: Option<Snapshot>,
 }
 
-/// What was seen while all threads stood still.
-struct Seen {
-    goroutines: usize,
-    inside: usize,
-    unsafe_because: Option<String>,
-}
-
-pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Result<Stop> {
+pub(super) fn switch(
+    target: &Target<'_>,
+    patch: &Patch,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
     let head = &patch.head;
     let code: Vec<(u64, u64)> = head
         .regions
@@ -47,7 +61,7 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
         .map(|r| (r.address, r.address + r.size))
         .collect();
     let modules = target.runtime.modules(target.process)?;
-    let stop = at_safe_moment(target, &modules, &head.switches, &code, options, || {
+    let stop = at_safe_moment(target, &modules, &head.switches, &code, options, |_, _| {
         if options.dry_run {
             return Ok(());
         }
@@ -60,6 +74,12 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
             }
         }
         link(target, &modules, head.control, head.module)?;
+        if !head.tables.is_empty() {
+            // New constants may be led to tables that the process made: what was placed is known again afterwards.
+            intact::forget(target.process, head.control)?;
+        }
+        tables::register(target, &head.tables)?;
+        tables::complete(target, &head.methods)?;
         for switch in &head.switches {
             target.process.write_forced(switch.entry, &switch.after.to_le_bytes())?;
         }
@@ -67,27 +87,46 @@ pub(super) fn switch(target: &Target<'_>, patch: &Patch, options: Options) -> Re
         target.process.write_forced(head.control + control::FLAG, &1_u64.to_le_bytes())?;
         Ok(())
     })?;
+    if !head.tables.is_empty() && !options.dry_run {
+        intact::remember(target, head.control, carried)?;
+    }
     Ok(Stop { functions: head.switches.len(), ..stop })
 }
 
-pub(super) fn take_back(target: &Target<'_>, record: u64, options: Options) -> Result<Stop> {
-    let switches = switches(target.process, record)?;
-    let modules = target.runtime.modules(target.process)?;
-    // The record's neighbours: the code that the patch placed lies in the module that it linked.
-    let new = modules.0.last().map(|m| (m.min_pc, m.max_pc)).filter(|_| modules.0.len() > 1);
-    let code: Vec<(u64, u64)> = new.into_iter().collect();
-    let stop = at_safe_moment(target, &modules, &switches, &code, options, || {
+pub(super) fn take_back(
+    target: &Target<'_>,
+    record: u64,
+    carried: &[Status],
+    options: Options,
+) -> Result<Stop> {
+    let process = target.process;
+    let switches = recorded(process, record)?;
+    let modules = target.runtime.modules(process)?;
+    intact::check(target, record, carried, &switches, &modules)?;
+    // The code that the patch placed lies in the module that it linked.
+    let module = process.word(record + control::MODULE)?;
+    let new = modules.0.iter().filter(|m| m.address == module);
+    let code: Vec<(u64, u64)> = new.map(|m| (m.min_pc, m.max_pc)).collect();
+    let stop = at_safe_moment(target, &modules, &switches, &code, options, |before, look| {
         if options.dry_run {
             return Ok(());
         }
+        let pages = Pages::of(process, &switches, |switch| switch.before)?;
         // This one store takes the patch back; what follows only tidies up.
-        target.process.write_forced(record + control::FLAG, &0_u64.to_le_bytes())?;
+        process.write_forced(record + control::FLAG, &0_u64.to_le_bytes())?;
         for switch in &switches {
-            if target.process.word(switch.entry)? == switch.after {
-                target.process.write_forced(switch.entry, &switch.before.to_le_bytes())?;
-            }
+            process.write_forced(switch.entry, &switch.before.to_le_bytes())?;
         }
-        Ok(())
+        if pages.hold(process)? && look()? == Some(before) {
+            return Ok(());
+        }
+        for switch in &switches {
+            process.write_forced(switch.entry, &switch.after.to_le_bytes())?;
+        }
+        process.write_forced(record + control::FLAG, &1_u64.to_le_bytes())?;
+        Err(Error::RollbackRefused {
+            what: "memory or stacks were not as they must be afterwards".to_owned(),
+        })
     })?;
     Ok(Stop { functions: switches.len(), ..stop })
 }
@@ -98,8 +137,11 @@ fn at_safe_moment(
     switches: &[Switch],
     code: &[(u64, u64)],
     options: Options,
-    mut act: impl FnMut() -> Result<()>,
+    mut act: impl FnMut(Safe, &mut dyn FnMut() -> Result<Option<Safe>>) -> Result<()>,
 ) -> Result<Stop> {
+    let mut walk = Walk::new(target, modules, switches, code);
+    walk.rehearse();
+    prepare(target, switches)?;
     let mut tracer = Tracer::seize(target.process)?;
     let mut what = String::new();
     for attempts in 1..=options.attempts.max(1) {
@@ -113,83 +155,41 @@ fn at_safe_moment(
             Err(other) => return Err(other.into()),
         }
         let threads = tracer.threads().count();
-        let seen = look(target, modules, &tracer, switches, code)?;
-        match seen.unsafe_because {
-            None => {
-                let done = act();
+        match walk.look(&tracer)? {
+            Seen::Safe(safe) => {
+                let done = act(safe, &mut || walk.look(&tracer).map(Seen::safe));
                 tracer.release()?;
                 done?;
-                let (goroutines, inside) = (seen.goroutines, seen.inside);
                 return Ok(Stop {
                     stopped_for: begin.elapsed(),
                     attempts,
                     threads,
-                    goroutines,
-                    inside,
-                    functions: 0,
+                    goroutines: safe.goroutines,
+                    inside: safe.inside,
+                    references: safe.references,
+                    ..Stop::default()
                 });
             }
-            Some(because) => what = because,
+            Seen::Unsafe(because) => what = because,
         }
-        tracer.go_on()?;
-        std::thread::sleep(Duration::from_millis(1));
+        tracer.let_run(BETWEEN)?;
     }
     tracer.release()?;
     Err(Error::NoSafeMoment { attempts: options.attempts, what })
 }
 
-fn look(
-    target: &Target<'_>,
-    modules: &Modules,
-    tracer: &Tracer<'_>,
-    switches: &[Switch],
-    code: &[(u64, u64)],
-) -> Result<Seen> {
-    let mut seen = Seen { goroutines: 0, inside: 0, unsafe_because: None };
-    let mut ranges: Vec<(u64, u64)> = switches.iter().map(|s| (s.entry + 1, s.entry + s.length)).collect();
-    ranges.sort_unstable();
-    let overwritten = |pc: u64| {
-        let at = ranges.partition_point(|(start, _)| *start <= pc);
-        at > 0 && pc < ranges[at - 1].1
-    };
-    let mut threads = BTreeMap::new();
-    for thread in tracer.threads() {
-        let registers = tracer.registers(thread)?;
-        if overwritten(registers.rip) {
-            seen.unsafe_because = Some(format!("thread {thread} is at the entry of a function that changes"));
-            return Ok(seen);
+/// Writes what stands there: the kernel copies the page for it now, and not in the stop.
+fn prepare(target: &Target<'_>, switches: &[Switch]) -> Result<()> {
+    let mut last = None;
+    for switch in switches {
+        let page = switch.entry & !(control::PAGE - 1);
+        if last != Some(page) {
+            let found = target.process.word(switch.entry)?;
+            target.process.write_forced(switch.entry, &found.to_le_bytes())?;
         }
-        threads.insert(thread, (registers.rip, registers.rsp));
+        last = Some(page);
     }
-    let machines: BTreeMap<u64, Machine> =
-        target.runtime.machines(target.process)?.into_iter().map(|m| (m.address, m)).collect();
-    for machine in machines.values() {
-        if let Some(state) = threads.get_mut(&machine.thread)
-            && let Ok(Some(interrupted)) = machine.interrupted(target.process, state.1)
-        {
-            *state = interrupted;
-        }
-    }
-    for goroutine in target.runtime.goroutines(target.process)? {
-        seen.goroutines += 1;
-        let frames = match goroutine.position(&machines, &threads) {
-            Position::Unsettled => None,
-            Position::At { pc, sp } => goroutine.unwind(target.process, modules, pc, sp)?,
-        };
-        let Some(frames) = frames else {
-            seen.unsafe_because = Some(format!("goroutine {} is between two states", goroutine.id));
-            return Ok(seen);
-        };
-        if frames.iter().any(|f| overwritten(f.pc)) {
-            seen.unsafe_because =
-                Some(format!("goroutine {} is at the entry of a function that changes", goroutine.id));
-            return Ok(seen);
-        }
-        seen.inside += usize::from(
-            frames.iter().any(|f| code.iter().any(|(start, end)| (*start..*end).contains(&f.pc))),
-        );
-    }
-    Ok(seen)
+    Ok(())
 }
 
 /// Makes the new module known: to whoever looks a function up (the chain) and to the collector (the slice).

@@ -1,7 +1,9 @@
 //! Builds the two forms of a Go program, starts the old one, and talks with it.
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+pub(crate) mod pairs;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -10,25 +12,41 @@ use livepatch::Patch;
 /// Where the new build is linked, so that it can stand beside the old one.
 const NEW_BASE: &str = "-ldflags=-T=0x6e5a1000";
 
-/// The Go commands of the rig: `CUSTODY_GO`, and others in `go-*/bin/go` of `CUSTODY_RIG_DIR`.
+/// The Go commands of the rig, the newest first: `CUSTODY_GO`, those that `CUSTODY_GO_RELEASES` names, or else those in
+/// `go-releases/*/bin/go` of `CUSTODY_RIG_DIR`. Live patches are made for Go 1.21 and later.
 pub(crate) fn toolchains() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::env::var_os("CUSTODY_GO").map(PathBuf::from).into_iter().collect();
-    if let Some(rig) = std::env::var_os("CUSTODY_RIG_DIR")
-        && let Ok(entries) = std::fs::read_dir(rig)
+    let mut found: Vec<PathBuf> = std::env::var("CUSTODY_GO_RELEASES")
+        .map(|named| std::env::split_paths(&named).collect())
+        .unwrap_or_default();
+    if found.is_empty()
+        && let Some(rig) = std::env::var_os("CUSTODY_RIG_DIR")
+        && let Ok(entries) = std::fs::read_dir(PathBuf::from(rig).join("go-releases"))
     {
-        let mut others: Vec<PathBuf> = entries
-            .filter_map(|e| e.ok())
-            .filter(|e| e.file_name().to_string_lossy().starts_with("go-"))
-            .map(|e| e.path().join("bin/go"))
-            .collect();
-        others.sort();
-        found.extend(others);
+        found = entries.filter_map(|e| e.ok()).map(|e| e.path().join("bin/go")).collect();
     }
-    found.retain(|go| go.exists());
+    found.retain(|go| release(go).is_some_and(|minor| minor >= 21));
+    found.sort_by_key(|go| std::cmp::Reverse(release(go)));
+    if let Some(go) = std::env::var_os("CUSTODY_GO").map(PathBuf::from).filter(|go| go.exists()) {
+        found.retain(|other| release(other) != release(&go));
+        found.insert(0, go);
+    }
     if found.is_empty() {
         eprintln!("SKIPPED: no Go toolchain; run scripts/setup.sh and set CUSTODY_GO");
     }
     found
+}
+
+/// `22` of a toolchain of Go 1.22.
+fn release(go: &Path) -> Option<u32> {
+    let version = Command::new(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().ok()?;
+    let text = String::from_utf8(version.stdout).ok()?;
+    let rest = text.trim().strip_prefix("go1.")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Is everything asked for, and not a sample?
+pub(crate) fn whole_matrix() -> bool {
+    std::env::var_os("CUSTODY_SOAK").is_some()
 }
 
 /// The two builds of one kind of change.
@@ -92,11 +110,12 @@ impl Service {
         let mut child = Command::new(binary)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the service starts");
         let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         let mut service = Self { child, input, output: BufReader::new(output) };
-        assert_eq!(service.line(), "ready");
+        assert!(service.line().starts_with("ready"));
         service
     }
 
@@ -109,6 +128,16 @@ impl Service {
         self.line()
     }
 
+    /// Says what ends it; what it wrote to standard error then.
+    pub(crate) fn die(&mut self, question: &str) -> String {
+        writeln!(self.input, "{question}").expect("the service listens");
+        let mut said = String::new();
+        let errors = self.child.stderr.as_mut().expect("piped");
+        errors.read_to_string(&mut said).expect("the service says why it ends");
+        assert!(!self.child.wait().expect("it ends").success());
+        said
+    }
+
     /// From now on every answer of thousands is of this form, and none was ever wrong.
     pub(crate) fn expect(&mut self, form: &str) {
         assert_eq!(self.ask(&format!("expect {form}")).trim_end(), format!("{form} 0"));
@@ -118,10 +147,16 @@ impl Service {
         assert_eq!(self.ask("collect"), "collected");
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the service answers");
-        assert!(line.ends_with('\n'), "the service has died");
+        if !line.ends_with('\n') {
+            let mut said = String::new();
+            if let Some(errors) = &mut self.child.stderr {
+                let _ = errors.read_to_string(&mut said);
+            }
+            panic!("the service has died: {said}");
+        }
         line.trim_end_matches('\n').to_owned()
     }
 }

@@ -3,13 +3,22 @@
 //! Counted in the kernel (`bpf/func.bpf.c`); nothing leaves it for a call but a number in a table, unless arguments are
 //! asked for.
 
+mod arguments;
+mod kind;
+
 use aya::maps::{MapData, PerCpuArray};
-use gobinary::{Binary, Function};
+use gobinary::{Binary, Function, Types};
 use serde::Serialize;
+
+pub use arguments::{Call, Shown};
+
+use arguments::Plan;
+use kind::Kinds;
 
 use crate::engine::{Constant, Engine, Lost, refused};
 use crate::error::{Error, Result};
 use crate::programs;
+use crate::record::{HEADER, Header, u64_at};
 use crate::runtime;
 use crate::sites::{Finder, Sites};
 use crate::target::Target;
@@ -28,6 +37,10 @@ pub struct Options {
     pub names: Vec<String>,
     /// See the ends of calls too.
     pub durations: bool,
+    /// Tell each call with its arguments.
+    pub arguments: bool,
+    /// The bytes of an unstripped build of the same program, for its debug data.
+    pub twin: Option<Vec<u8>>,
 }
 
 /// A function that is watched.
@@ -85,6 +98,8 @@ impl Totals {
 pub struct Probe {
     engine: Engine,
     watched: Vec<Watched>,
+    plans: Vec<Plan>,
+    types: Option<Types>,
     totals: PerCpuArray<MapData, [u64; 4]>,
     durations: PerCpuArray<MapData, u64>,
 }
@@ -107,7 +122,13 @@ impl Probe {
             Constant::Long("goid_offset", goid.unwrap_or(0)),
             Constant::Word("with_durations", u32::from(options.durations)),
         ];
+        let types = options.arguments.then(|| binary.types().ok()).flatten();
+        let plans = match options.arguments {
+            true => plans(&binary, &functions, &watched, types.as_ref(), options.twin.as_deref())?,
+            false => Vec::new(),
+        };
         let mut engine = Engine::load("func", programs::func()?, &constants)?;
+        engine.fill("plans", (0u32..).zip(plans.iter().map(Plan::bytes)))?;
         let (totals, durations) = (engine.counters("totals")?, engine.counters("durations")?);
         // Ends before beginnings: a call that is seen to begin is then seen to end.
         for (number, function) in (0u32..).zip(&watched) {
@@ -116,15 +137,26 @@ impl Probe {
             }
         }
         for (number, function) in (0u32..).zip(&watched) {
-            engine.attach("enter", target, &function.sites.entry, number)?;
+            let program = if options.arguments { "arguments" } else { "enter" };
+            engine.attach(program, target, &function.sites.entry, number)?;
         }
-        Ok(Self { engine, watched, totals, durations })
+        Ok(Self { engine, watched, plans, types, totals, durations })
     }
 
     /// The functions, in the order of their addresses.
     #[must_use]
     pub fn watched(&self) -> &[Watched] {
         &self.watched
+    }
+
+    /// Hands over the calls that were begun since, with their arguments, if these were asked for.
+    pub fn drain(&mut self, mut each: impl FnMut(&Watched, Call)) -> usize {
+        let (watched, plans, types) = (&self.watched, &self.plans, self.types.as_ref());
+        self.engine.drain(|record| {
+            if let Some((number, call)) = read(record, watched, plans, types) {
+                each(&watched[number], call);
+            }
+        })
     }
 
     /// What was seen so far, in the order of [`Probe::watched`].
@@ -162,6 +194,84 @@ impl Probe {
     pub fn lost(&self) -> Result<Lost> {
         self.engine.lost()
     }
+}
+
+/// One call, and which function's it is.
+fn read(record: &[u8], watched: &[Watched], plans: &[Plan], types: Option<&Types>) -> Option<(usize, Call)> {
+    let number = usize::try_from(Header::read(record)?.function).ok()?;
+    let (function, plan) = (watched.get(number)?, plans.get(number)?);
+    // How far the executable was moved when it was loaded.
+    let site = function.entry.wrapping_add(function.sites.entry.offset);
+    let moved = u64_at(record, HEADER + 8)?.wrapping_sub(site);
+    let named = |address: u64, itab: bool| arguments::dynamic(types?, address.wrapping_sub(moved), itab);
+    plan.read(record, &named).map(|call| (number, call))
+}
+
+/// What to read of the arguments of each function.
+fn plans<'a>(
+    binary: &Binary<'a>,
+    functions: &[Function<'a>],
+    watched: &[Watched],
+    types: Option<&Types>,
+    twin: Option<&[u8]>,
+) -> Result<Vec<Plan>> {
+    let no_debug_data = |_| Error::Missing { what: "debug data, which `--args` needs,".to_owned() };
+    let other = twin.map(Binary::parse).transpose().map_err(no_debug_data)?;
+    let from = other.as_ref().unwrap_or(binary);
+    let debug = from.debug().map_err(no_debug_data)?;
+    let structures = debug.structures().map_err(no_debug_data)?;
+    let wanted = |name: &str| watched.iter().any(|w| w.name == name);
+    let described = debug.functions(&wanted).map_err(no_debug_data)?;
+    let kinds = Kinds::new(types, &structures);
+    let minor = binary.build_info().and_then(|go| minor(&go.version)).unwrap_or(u32::MAX);
+    let plan = |function: &Watched| {
+        if !function.sites.arguments {
+            return Ok(Plan::default());
+        }
+        let code = functions.iter().find(|f| f.entry == function.entry).map(|f| binary.code(f));
+        let theirs = other.as_ref().map(|twin| twin_code(twin, function));
+        if theirs.is_some_and(|theirs| theirs != code) {
+            return Err(Error::Missing {
+                what: format!("the code of `{}` in the twin: it is another build; it", function.name),
+            });
+        }
+        let found = described.iter().find(|d| d.entry == function.entry);
+        Ok(found.map(|found| Plan::of(found, &kinds, minor)).unwrap_or_default())
+    };
+    watched.iter().map(plan).collect()
+}
+
+/// Reads any bytes as a call of a function with arguments of many kinds, for [`crate::fuzzing`].
+pub(crate) fn read_any(record: &[u8]) {
+    use gobinary::abi::Shape;
+    use gobinary::debug::{DebugFunction, Parameter};
+    let word = || Shape::Integer { bytes: 8 };
+    let parameter = |(name, words): (&str, u64)| Parameter {
+        name: name.to_owned(),
+        result: false,
+        type_name: name.to_owned(),
+        shape: Some(if words == 1 { word() } else { Shape::words(words, 8) }),
+        at_entry: Vec::new(),
+    };
+    let types =
+        [("int8", 1), ("string", 2), ("[]int32", 3), ("error", 2), ("any", 2), ("float64", 1), ("[]bool", 3)];
+    let parameters = types.into_iter().map(parameter).collect();
+    let function = DebugFunction { name: "main.f".to_owned(), entry: 0x40_1000, parameters };
+    let plan = Plan::of(&function, &Kinds::new(None, &[]), 27);
+    if let Some(call) = plan.read(record, &|_, _| None) {
+        assert_eq!(call.arguments.len(), types.len(), "each argument is shown");
+    }
+}
+
+fn twin_code<'t>(twin: &Binary<'t>, function: &Watched) -> Option<&'t [u8]> {
+    let functions = twin.functions().ok()?;
+    functions.iter().find(|f| f.entry == function.entry && f.name == function.name).map(|f| twin.code(f))
+}
+
+/// 26 of `go1.26.8`.
+fn minor(version: &str) -> Option<u32> {
+    let rest = version.strip_prefix("go1.")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn watched<'a>(binary: &Binary<'a>, functions: &[Function<'a>], options: &Options) -> Result<Vec<Watched>> {

@@ -5,6 +5,7 @@
 //! none is reported before it is durable. At the first that fails the command ends; those before it are done, those
 //! behind it as they were.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,16 +14,24 @@ use crate::failure::{Failure, Outcome};
 
 /// More wait for the disk than there are processors.
 const THREADS: usize = 8;
-/// Files written aside before the first of them is placed.
-const WAVE: usize = 512;
+/// Files written aside before the first of them is placed. Many, because a file system that has just let go of as many
+/// originals (ext4 for a minute) looks at each of them again for every new file.
+const WAVE: usize = 4096;
+/// A wave ends earlier when its files have more bytes than this together: so much more disk is needed for a while.
+const WAVE_BYTES: u64 = 4 << 30;
 
-/// `make` for every item, on several threads; then every copy is placed, and `report` called, in the items' order.
+/// `make` for every item, on several threads; then every copy is placed, and `report` called, in the items' order. `file`
+/// is what an item is about.
 pub(super) fn each<I: Sync, R: Send>(
     items: &[I],
+    file: impl Fn(&I) -> &Path,
     make: impl Fn(&I) -> Result<(R, Synced), Failure> + Sync,
     mut report: impl FnMut(R) -> Outcome,
 ) -> Outcome {
-    for wave in items.chunks(WAVE) {
+    let mut rest = items;
+    while !rest.is_empty() {
+        let (wave, later) = rest.split_at(wave_of(rest, &file));
+        rest = later;
         let (mut placed, mut folders) = (Vec::with_capacity(wave.len()), Folders::default());
         let ended = made(wave, &make).into_iter().try_for_each(|one| {
             let (facts, copy) = one?;
@@ -35,6 +44,16 @@ pub(super) fn each<I: Sync, R: Send>(
         ended?;
     }
     Ok(())
+}
+
+/// How many of the items make the next wave: one at least.
+fn wave_of<I>(items: &[I], file: impl Fn(&I) -> &Path) -> usize {
+    let mut bytes = 0u64;
+    let fits = |item: &&I| {
+        bytes = bytes.saturating_add(file(item).metadata().map_or(0, |found| found.len()));
+        bytes <= WAVE_BYTES
+    };
+    items.iter().take(WAVE).take_while(fits).count().max(1)
 }
 
 type Made<R> = Result<(R, Synced), Failure>;
@@ -68,4 +87,23 @@ fn made_by_many<I: Sync, R: Send>(items: &[I], make: &(impl Fn(&I) -> Made<R> + 
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, one)| one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wave_ends_by_number_or_by_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (large, small) = (folder.path().join("large"), folder.path().join("small"));
+        std::fs::File::create(&large).unwrap().set_len(3 << 30).unwrap();
+        std::fs::write(&small, b"x").unwrap();
+        let wave = |files: &[&Path]| wave_of(files, |file| file);
+        assert_eq!(wave(&[&large]), 1);
+        assert_eq!(wave(&[&large, &large, &small]), 1);
+        assert_eq!(wave(&[&large, &small, &small]), 3);
+        assert_eq!(wave(&vec![small.as_path(); WAVE + 5]), WAVE);
+        assert_eq!(wave(&[Path::new("absent")]), 1, "whoever opens it says why");
+    }
 }

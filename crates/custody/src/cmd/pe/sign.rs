@@ -123,6 +123,7 @@ pub(super) fn run(args: &SignArgs, context: &Context) -> Outcome {
     let files: Vec<_> = args.files.iter().zip(seals).collect();
     batch::each(
         &files,
+        |(file, _)| file,
         |(file, seal)| one(file, args, &credential, *seal),
         |signed| context.conclude(&signed, Signed::lines),
     )

@@ -56,6 +56,7 @@ pub(super) fn run(args: &TimestampArgs, context: &Context) -> Outcome {
     }
     batch::each(
         &args.files,
+        |file| file,
         |file| one(file, args),
         |dated| context.conclude(&dated, |d| format!("dated `{}`\n  by        {}\n", d.file, d.dated_by)),
     )

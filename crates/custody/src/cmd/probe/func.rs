@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use probe::engine::{Lost, PAUSE};
-use probe::func::{Options, Probe, Totals, Watched};
+use probe::func::{Call, Options, Probe, Shown, Totals, Watched};
 use serde::Serialize;
 
+use super::clock::Clock;
 use super::until::Until;
 use super::{Act, FuncArgs, failure};
 use crate::cmd::Context;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// Functions that a remark names.
 const NAMED: usize = 3;
@@ -37,9 +38,11 @@ struct End {
 
 pub(super) fn run(args: &FuncArgs, context: &Context) -> Outcome {
     let target = args.target.open()?;
-    let options = Options { names: args.names.clone(), durations: !args.calls_only };
+    let twin = args.debug_from.as_deref().map(read_twin).transpose()?;
+    let options =
+        Options { names: args.names.clone(), durations: !args.calls_only, arguments: args.args, twin };
     let until = Until::watch(args.target.duration, args.target.pid)?;
-    let probe = Probe::attach(&target, &options).map_err(failure)?;
+    let mut probe = Probe::attach(&target, &options).map_err(failure)?;
     let mut act = Act {
         action: "PROBE.ATTACHED",
         probe: "func",
@@ -50,8 +53,20 @@ pub(super) fn run(args: &FuncArgs, context: &Context) -> Outcome {
     };
     context.note(&act)?;
     remark_costs(context, probe.watched(), &options);
-    while until.goes_on() {
-        std::thread::sleep(PAUSE);
+    let clock = Clock::now();
+    loop {
+        let goes_on = until.goes_on();
+        let mut lines = String::new();
+        let handed = probe.drain(|function, call| write_call(&mut lines, function, &call, context, &clock));
+        if !lines.is_empty() {
+            context.output.text(&lines)?;
+        }
+        if !goes_on && handed == 0 {
+            break;
+        }
+        if handed == 0 {
+            std::thread::sleep(PAUSE);
+        }
     }
     let seconds = until.elapsed().as_secs_f64();
     let (totals, lost) = (probe.totals().map_err(failure)?, probe.lost().map_err(failure)?);
@@ -67,6 +82,36 @@ pub(super) fn run(args: &FuncArgs, context: &Context) -> Outcome {
         context.output.json_line(&Line::new(watched, totals))?;
     }
     context.output.json_line(&End { seconds, lost })
+}
+
+/// One call with its arguments, as `--json` prints it.
+#[derive(Serialize)]
+struct CallLine<'a> {
+    time: jiff::Timestamp,
+    call: &'a str,
+    pid: u32,
+    goroutine: u64,
+    arguments: &'a [Shown],
+}
+
+fn write_call(lines: &mut String, function: &Watched, call: &Call, context: &Context, clock: &Clock) {
+    let (pid, goroutine) = (call.header.process, call.header.goroutine);
+    let time = clock.at(call.header.time);
+    let _ = if context.output.json {
+        let line = CallLine { time, call: &function.name, pid, goroutine, arguments: &call.arguments };
+        writeln!(lines, "{}", serde_json::to_string(&line).unwrap_or_default())
+    } else {
+        // As JSON, texts have their control characters escaped.
+        let shown = |argument: &Shown| format!("{}={}", argument.name, argument.value);
+        let arguments: Vec<String> = call.arguments.iter().map(shown).collect();
+        let time = time.strftime("%H:%M:%S%.3f");
+        writeln!(lines, "{time} goroutine {goroutine}  {}({})", function.name, arguments.join(", "))
+    };
+}
+
+fn read_twin(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    let target = probe::Target::executable(path).map_err(failure)?;
+    Ok(target.bytes().to_vec())
 }
 
 impl<'a> Line<'a> {

@@ -18,7 +18,7 @@ use crate::given;
 const MAX_KEY: usize = 64 * 1024;
 
 #[derive(Args)]
-pub(super) struct SignerArgs {
+pub(in crate::cmd) struct SignerArgs {
     /// Sign with this key of the home, or `sdf:INDEX` of a GM/T 0018 device [default: as custody.toml says, else `default`]; repeatable
     #[arg(long, value_name = "NAME")]
     key: Vec<String>,
@@ -43,7 +43,7 @@ impl SignerArgs {
     }
 
     /// The keys, each once, those of the home first.
-    pub(super) fn open(&self, context: &Context) -> Result<Vec<Box<dyn Signer>>, Failure> {
+    pub(in crate::cmd) fn open(&self, context: &Context) -> Result<Vec<Box<dyn Signer>>, Failure> {
         let mut signers: Vec<Box<dyn Signer>> = Vec::new();
         let default = match self.named() {
             false => Some(Config::of(&context.home)?.seal.key),
@@ -81,7 +81,7 @@ impl SignerArgs {
 }
 
 /// As the signing functions take them.
-pub(super) fn all(signers: &[Box<dyn Signer>]) -> Vec<&dyn Signer> {
+pub(in crate::cmd) fn all(signers: &[Box<dyn Signer>]) -> Vec<&dyn Signer> {
     signers.iter().map(AsRef::as_ref).collect()
 }
 

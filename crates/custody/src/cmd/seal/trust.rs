@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use keystore::{Keyring, MAX_POLICY, Policy, Signed, Status};
+use keystore::{Judged, Keyring, MAX_POLICY, Policy, Signed, Status};
 use seal::{Seal, SealError};
 use signing::{KeyId, PublicKey, Verifier};
 
@@ -21,8 +21,17 @@ pub(in crate::cmd) struct Source<'a> {
     pub(in crate::cmd) trust: &'a [PathBuf],
 }
 
+/// Which of the home's keys count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::cmd) enum Count {
+    /// Also those that were rotated away: what they signed before still holds.
+    Retired,
+    /// Only those whose holder still has them.
+    Active,
+}
+
 /// The keys that count for one verification, and what is asked of their signatures.
-pub(super) struct Trust {
+pub(in crate::cmd) struct Trust {
     keys: Vec<Trusted>,
     policies: Vec<(PathBuf, Policy)>,
 }
@@ -52,6 +61,15 @@ impl Trust {
     /// The home's keys and those named on the command line. A key that the home revoked does not count, whoever names
     /// it.
     pub(super) fn of(source: Source<'_>, ring: Option<&Keyring>) -> Result<Self, Failure> {
+        Self::counting(Count::Retired, source, ring)
+    }
+
+    /// The same, for what must not be vouched for by a key that was rotated away.
+    pub(in crate::cmd) fn counting(
+        count: Count,
+        source: Source<'_>,
+        ring: Option<&Keyring>,
+    ) -> Result<Self, Failure> {
         let mut trust = Self { keys: Vec::new(), policies: Vec::new() };
         for file in source.trust {
             if file.extension().is_some_and(|extension| extension == "toml") {
@@ -63,12 +81,29 @@ impl Trust {
         }
         let own = ring.map(Keyring::verifiers).transpose().map_err(key::failure)?.unwrap_or_default();
         let own = own.into_iter();
+        let own = own.filter(|key| count == Count::Retired || key.status == Status::Active);
         trust.keys.extend(own.map(|k| Trusted {
             name: k.name.to_string(),
             verifier: k.verifier,
             policy: None,
         }));
+        if let (Count::Active, Some(ring)) = (count, ring) {
+            trust.drop_retired(ring)?;
+        }
         Ok(trust)
+    }
+
+    /// A key that the home rotated away does not count under another name either.
+    fn drop_retired(&mut self, ring: &Keyring) -> Outcome {
+        let retired: Vec<KeyId> = ring
+            .keys()
+            .map_err(key::failure)?
+            .into_iter()
+            .filter(|key| matches!(key.status, Status::Retired { .. }))
+            .map(|key| key.key_id)
+            .collect();
+        self.keys.retain(|key| !retired.contains(&key.verifier.key_id()));
+        Ok(())
     }
 
     fn take_policy(&mut self, file: &Path, ring: Option<&Keyring>) -> Outcome {
@@ -91,7 +126,7 @@ impl Trust {
         Ok(())
     }
 
-    pub(super) fn verifiers(&self) -> Vec<&dyn Verifier> {
+    pub(in crate::cmd) fn verifiers(&self) -> Vec<&dyn Verifier> {
         self.keys.iter().map(|key| &key.verifier as &dyn Verifier).collect()
     }
 
@@ -117,7 +152,21 @@ impl Trust {
         Ok(())
     }
 
-    pub(super) fn signers(&self, signers: &[usize]) -> Vec<Signer> {
+    /// Every rule of every policy, and how many of these signatures count towards it.
+    pub(in crate::cmd) fn judged(&self, signers: &[usize]) -> Vec<(PathBuf, Judged)> {
+        let of = |(at, (file, policy)): (usize, &'_ (PathBuf, Policy))| {
+            let judged = policy.judged(&self.signed(signers, at));
+            judged.into_iter().map(|rule| (file.clone(), rule)).collect::<Vec<_>>()
+        };
+        self.policies.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// The policy that takes back the patch with this SHA-256, and why.
+    pub(in crate::cmd) fn revoked(&self, patch: &str) -> Option<(&Path, &str)> {
+        self.policies.iter().find_map(|(file, policy)| Some((file.as_path(), policy.revoked(patch)?)))
+    }
+
+    pub(in crate::cmd) fn signers(&self, signers: &[usize]) -> Vec<Signer> {
         let keys = signers.iter().filter_map(|at| self.keys.get(*at));
         keys.map(|key| Signer { name: key.name.clone(), key_id: key.verifier.key_id().to_string() }).collect()
     }

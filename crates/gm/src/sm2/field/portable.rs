@@ -13,7 +13,7 @@ pub(super) const fn add(a: &Limbs, b: &Limbs) -> Limbs {
 #[cfg_attr(target_arch = "x86_64", cold, inline(never))]
 pub(super) const fn sub(a: &Limbs, b: &Limbs) -> Limbs {
     let (difference, borrow) = limbs::sub(a, b);
-    let mask = borrow.wrapping_neg();
+    let mask = limbs::mask(borrow);
     limbs::add(&difference, &[P[0] & mask, P[1] & mask, P[2] & mask, P[3] & mask]).0
 }
 

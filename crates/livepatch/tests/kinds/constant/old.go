@@ -1,0 +1,4 @@
+package main
+
+//go:noinline
+func constant(n int) string { return say([]string{"old", "new"}[0], n*7%13) }

@@ -1,0 +1,4 @@
+package main
+
+//go:noinline
+func function(n int) string { return say("old", value(n)) }

@@ -1,0 +1,4 @@
+package main
+
+//go:noinline
+func newtype(n int) string { return say("old", value(n)) }

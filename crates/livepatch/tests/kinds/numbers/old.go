@@ -1,0 +1,4 @@
+package main
+
+//go:noinline
+func numbers(n int) string { return say("old", value(n)) }

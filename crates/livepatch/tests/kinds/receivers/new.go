@@ -1,0 +1,22 @@
+package main
+
+type receiversPair struct {
+	a, b int
+	c    string
+}
+
+//go:noinline
+func receivers(n int) string {
+	p := receiversPair{n, 7, "x"}
+	p.times()
+	return p.rest(13)
+}
+
+//go:noinline
+func (p *receiversPair) times() { p.a, p.c = p.a*p.b, "new" }
+
+//go:noinline
+func (p receiversPair) rest(by int) string {
+	p.a %= by
+	return say(p.c, p.a)
+}

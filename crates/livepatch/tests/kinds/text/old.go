@@ -1,0 +1,4 @@
+package main
+
+//go:noinline
+func text(n int) string { return say("old", value(n)) }
