@@ -33,6 +33,11 @@ if [ -n "$missing" ]; then
     apt-get install -y -qq --no-install-recommends ca-certificates $missing >/dev/null
 fi
 
+# `custody probe memory` sees system calls by their tracepoints. Where it may not be mounted its tests are skipped.
+if [ "$purpose" != demo ] && [ -d /sys/kernel/tracing ] && [ ! -d /sys/kernel/tracing/events ] && [ "$(id -u)" = 0 ]; then
+    mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || say "tracefs cannot be mounted here"
+fi
+
 command -v cargo >/dev/null 2>&1 || fail "no cargo" "install Rust with rustup, then run this again"
 if [ "$purpose" != demo ]; then
     for component in rustfmt clippy; do

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: &[&str] = &["func", "http"];
+const PROGRAMS: &[&str] = &["func", "http", "memory"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(has_programs)");

@@ -35,6 +35,14 @@ const UNTIL_STOPPED: &[&str] = &[
 /// Examples that cannot be run here, and why.
 const NOT_HERE: &[(&str, &str)] = &[
     (
+        "custody probe memory --pid 4711 --seal payments.seal.json --enforce stop --json",
+        "there is no such process; `crates/probe/tests/memory.rs` starts some of its own",
+    ),
+    (
+        "custody probe goroutines --pid 4711 --json",
+        "there is no such process; `crates/probe/tests/goroutines.rs` starts some of its own",
+    ),
+    (
         "custody pe timestamp signed.exe --tsa http://timestamp.example.com/",
         "nobody answers at these addresses; `tests/pe_timestamp.rs` has an authority of its own",
     ),

@@ -250,10 +250,6 @@ fn healthy() -> String {
     format!("http://{address}/health")
 }
 
-fn with<'a>(rollout: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
-    [rollout, more].concat()
-}
-
 #[test]
 fn a_rollout_goes_in_stages_and_comes_back_by_itself() {
     let Some(home) = home() else { return };
@@ -263,10 +259,11 @@ fn a_rollout_goes_in_stages_and_comes_back_by_itself() {
     std::fs::copy(home.folder().join("payments"), &file).unwrap();
     let mut services: Vec<_> = (0..3).map(|_| Service::start(&file)).collect();
     let address = healthy();
-    let rollout =
-        ["patch", "rollout", "fix.cpatch", "--name", &name, "--watch", "0", "--every", "1", "--json"];
-    home.run(&with(&rollout, &["--stages", "50,20"]), 2);
-    let done = json(&home.run(&with(&rollout, &["--stages", "30,100", "--health", &address]), 0));
+    let rollout = ["patch", "rollout", "fix.cpatch", "--name", &name, "--every", "1", "--json"];
+    home.run(&[&rollout[..], &["--stages", "50,20"]].concat(), 2);
+    let done = json(
+        &home.run(&[&rollout[..], &["--watch", "0", "--stages", "30,100", "--health", &address]].concat(), 0),
+    );
     let patched = done["stages"].as_array().unwrap().iter().map(|s| s["patched"].as_array().unwrap().len());
     assert_eq!(patched.collect::<Vec<_>>(), [1, 2], "{done}");
     for service in &mut services {
@@ -276,7 +273,7 @@ fn a_rollout_goes_in_stages_and_comes_back_by_itself() {
     // Nobody answers at the second address: three failures in a row, in the second stage too.
     let failing =
         ["--stages", "60,100", "--watch", "5", "--health", &address, "--health", "http://127.0.0.1:1/"];
-    assert!(refusal(&home, &with(&rollout, &failing)).contains("3 times in a row"));
+    assert!(refusal(&home, &[&rollout[..], &failing[..]].concat()).contains("3 times in a row"));
     assert_eq!(services.iter_mut().map(Service::answer).collect::<Vec<_>>(), ["OLD"; 3]);
     let acts: Vec<_> = acts(&home).iter().map(|event| event["act"].as_str().unwrap().to_owned()).collect();
     let count = |act: &str| acts.iter().filter(|found| *found == act).count();

@@ -48,7 +48,7 @@ fn main() -> Result<(), gm::sm2::Sm2Error> {
 
 /// Calls a second in the best batch.
 fn rate(mut call: impl FnMut()) -> f64 {
-    const BATCH: u32 = 100;
+    const BATCH: u32 = 16;
     let (begin, mut best) = (Instant::now(), Duration::MAX);
     while begin.elapsed() < MEASURE {
         let start = Instant::now();

@@ -74,8 +74,11 @@ mod tests {
             cipher.apply_ctr(&[6; 16], &mut text);
             let mut block = secret(7);
             cipher.decrypt_block(&mut block);
-            let mut sealed = cipher.cbc_encrypt(&[8; 16], &secret::<40>(9));
-            mark(sealed.as_mut_slice(), MAKE_MEM_DEFINED);
+            let sealed = cipher.cbc_encrypt(&[8; 16], &secret::<40>(0x29));
+            let mut opened = cipher.cbc_decrypt(&[8; 16], &sealed).unwrap();
+            mark(opened.as_mut_slice(), MAKE_MEM_DEFINED);
+            assert_eq!(opened.as_slice(), [0x29; 40]);
+            assert!(cipher.cbc_decrypt(&[8; 16], &sealed[..32]).is_err());
         }
         for cipher in [portable_gcm(&secret(4)), Sm4Gcm::new(&secret(4))] {
             for length in [40, 3000] {

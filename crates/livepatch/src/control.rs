@@ -52,3 +52,5 @@ pub(crate) const REGIONS_ROOM: usize = 100;
 pub(crate) const CELLS: u64 = 0x1000;
 /// The size of a page.
 pub(crate) const PAGE: u64 = 4096;
+/// The same, as a length.
+pub(crate) const PAGE_LENGTH: usize = 4096;

@@ -125,6 +125,15 @@ INLINE u64 read_word(u64 address)
 	return word;
 }
 
+/*
+ * Room to put a record together: a program may be preempted, and another target thread may come to the same processor
+ * meanwhile. So each processor has a few rooms, and whoever comes takes one that is free.
+ */
+#define ROOMS 4
+
+INLINE int take_room(u32 *busy) { return __sync_val_compare_and_swap(busy, 0, 1) == 0; }
+INLINE void leave_room(u32 *busy) { *(volatile u32 *)busy = 0; }
+
 /* The start of every record; src/record.rs reads it. */
 struct header {
 	u32 kind;

@@ -88,13 +88,14 @@ struct called {
 	u64 instruction;
 	u64 registers[REGISTERS];
 	struct piece piece[READS];
+	u32 busy; /* not sent */
 };
 
 struct {
 	NUMBER(type, MAP_PERCPU_ARRAY);
 	TYPE(key, u32);
 	TYPE(value, struct called);
-	NUMBER(max_entries, 1);
+	NUMBER(max_entries, ROOMS);
 } scratch SEC(".maps");
 
 /* Whether durations are asked for; without them a call leaves nothing behind but its count. */
@@ -218,14 +219,26 @@ SEC("uprobe/arguments")
 int arguments(struct registers *regs)
 {
 	u64 cookie = bpf_get_attach_cookie(regs);
-	u32 zero = 0, function = cookie_function(cookie);
+	u32 function = cookie_function(cookie);
 	if (!counts(cookie, regs))
 		return 0;
 	count_call(cookie, regs);
-	struct called *called = bpf_map_lookup_elem(&scratch, &zero);
 	struct plan *plan = bpf_map_lookup_elem(&plans, &function);
-	if (!called || !plan)
+	struct called *called = 0;
+	if (!plan)
 		return 0;
+	for (u32 number = 0; number < ROOMS; number++) {
+		called = bpf_map_lookup_elem(&scratch, &number);
+		if (!called)
+			return 0;
+		if (take_room(&called->busy))
+			break;
+		called = 0;
+	}
+	if (!called) {
+		lose(LOST_ROOM);
+		return 0;
+	}
 	start_record(&called->header, 1, function, goroutine_id(regs));
 	called->stack_pointer = regs->rsp + cookie_depth(cookie);
 	called->instruction = regs->rip;
@@ -239,7 +252,7 @@ int arguments(struct registers *regs)
 	called->registers[6] = regs->r9;
 	called->registers[7] = regs->r10;
 	called->registers[8] = regs->r11;
-	u64 bytes = sizeof(*called) - sizeof(called->piece);
+	u64 bytes = __builtin_offsetof(struct called, piece);
 	u32 used = 0;
 	for (u32 number = 0; number < READS; number++) {
 		if (number >= plan->readings)
@@ -248,6 +261,7 @@ int arguments(struct registers *regs)
 		used = number + 1;
 	}
 	send(called, bytes + used * sizeof(struct piece));
+	leave_room(&called->busy);
 	return 0;
 }
 

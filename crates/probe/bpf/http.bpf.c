@@ -93,7 +93,8 @@ struct told {
 	u16 host_bytes;
 	u16 remote_bytes;
 	u16 uri_bytes;
-	u16 reserved[3];
+	u8 partial; /* something could not be read */
+	u8 reserved[5];
 	u8 method[SMALL / 4];
 	u8 host[SMALL];
 	u8 remote[SMALL];
@@ -105,13 +106,14 @@ struct room {
 	struct told told;
 	u8 request[512];
 	u8 group[512];
+	u32 busy;
 };
 
 struct {
 	NUMBER(type, MAP_PERCPU_ARRAY);
 	TYPE(key, u32);
 	TYPE(value, struct room);
-	NUMBER(max_entries, 1);
+	NUMBER(max_entries, ROOMS);
 } scratch SEC(".maps");
 
 INLINE struct key key_of(struct registers *regs, u32 client)
@@ -136,37 +138,49 @@ INLINE struct string field_string(struct room *room, u32 at)
 	return *string;
 }
 
+/* Reads memory of the target. A page that the kernel is just moving cannot be read: then the record says so. */
+INLINE int get(struct room *room, void *to, u32 bytes, u64 address)
+{
+	if (!bpf_probe_read_user(to, bytes, (void *)address))
+		return 1;
+	room->told.partial = 1;
+	return 0;
+}
+
+INLINE u64 get_word(struct room *room, u64 address)
+{
+	u64 word = 0;
+	get(room, &word, sizeof(word), address);
+	return word;
+}
+
 /* Copies a string as far as there is room; gives how much. */
-INLINE u16 copy(u8 *to, u32 room, struct string from)
+INLINE u16 copy(struct room *room, u8 *to, u32 most, struct string from)
 {
 	u64 bytes = from.bytes;
-	if (bytes > room)
-		bytes = room;
-	if (!bytes || !from.address || bpf_probe_read_user(to, bytes, (void *)from.address))
+	if (bytes > most)
+		bytes = most;
+	if (!bytes || !from.address || !get(room, to, bytes, from.address))
 		return 0;
 	return bytes;
 }
 
 /* "Traceparent", the canonical form in which net/http keeps the name (W3C Trace Context, section 3.2.1). */
-INLINE int is_traceparent(struct string name)
+INLINE int is_traceparent(struct room *room, struct string name)
 {
 	u64 first = 0;
 	u32 rest = 0;
 	if (name.bytes != 11)
 		return 0;
-	bpf_probe_read_user(&first, 8, (void *)name.address);
-	bpf_probe_read_user(&rest, 3, (void *)(name.address + 8));
+	get(room, &first, 8, name.address);
+	get(room, &rest, 3, name.address + 8);
 	return first == 0x7261706563617254ULL && rest == 0x746e65;
 }
 
 /* The header of eight places of the map; gives 1 when it held the name. */
-static __attribute__((noinline)) int trace_in_group(u64 group)
+static __attribute__((noinline)) int trace_in_group(struct room *room, u64 group)
 {
-	u32 zero = 0;
-	struct room *room = bpf_map_lookup_elem(&scratch, &zero);
-	if (!room)
-		return 0;
-	if (bpf_probe_read_user(room->group, group_bytes & 511, (void *)group))
+	if (!get(room, room->group, group_bytes & 511, group))
 		return 0;
 	u64 control = *(u64 *)room->group;
 	for (u32 slot = 0; slot < 8; slot++) {
@@ -177,36 +191,36 @@ static __attribute__((noinline)) int trace_in_group(u64 group)
 		struct string *name = (struct string *)(room->group + ((group_keys + slot * group_key_stride) & 511 & ~7));
 		if ((u8 *)(name + 1) > room->group + sizeof(room->group))
 			continue;
-		if (!is_traceparent(*name))
+		if (!is_traceparent(room, *name))
 			continue;
 		u64 *element = (u64 *)(room->group + ((group_elements + slot * group_element_stride) & 511 & ~7));
 		struct string value = {};
-		bpf_probe_read_user(&value, sizeof(value), (void *)*element);
-		room->told.traced = copy(room->told.trace, SMALL, value);
+		get(room, &value, sizeof(value), *element);
+		room->told.traced = copy(room, room->told.trace, SMALL, value);
 		return 1;
 	}
 	return 0;
 }
 
-static __attribute__((noinline)) void find_trace(u64 map)
+static __attribute__((noinline)) void find_trace(struct room *room, u64 map)
 {
-	if (!map || !map_kind || !read_word(map + map_used))
+	if (!map || !map_kind || !get_word(room, map + map_used))
 		return;
-	u64 pointer = read_word(map + map_pointer);
+	u64 pointer = get_word(room, map + map_pointer);
 	u64 count = 0;
 	if (map_kind == 1) {
 		/* internal/runtime/maps: a small map is one group; a larger one a directory of tables of groups. */
-		if (!read_word(map + map_length)) {
-			trace_in_group(pointer);
+		if (!get_word(room, map + map_length)) {
+			trace_in_group(room, pointer);
 			return;
 		}
-		u64 table = read_word(pointer);
-		count = read_word(table + table_groups + 8) + 1;
-		pointer = read_word(table + table_groups);
+		u64 table = get_word(room, pointer);
+		count = get_word(room, table + table_groups + 8) + 1;
+		pointer = get_word(room, table + table_groups);
 	} else {
 		/* runtime/map.go: 2^B buckets; B is a byte. */
 		u8 b = 0;
-		bpf_probe_read_user(&b, 1, (void *)(map + map_length));
+		get(room, &b, 1, map + map_length);
 		count = 1ULL << (b & 7);
 	}
 	/* Sixty-four names and more: no request has so many. */
@@ -214,11 +228,11 @@ static __attribute__((noinline)) void find_trace(u64 map)
 		if (number >= count)
 			break;
 		u64 group = pointer + number * group_bytes;
-		if (trace_in_group(group))
+		if (trace_in_group(room, group))
 			break;
 		if (map_kind == 2) {
-			u64 more = read_word(group + group_overflow);
-			if (more && trace_in_group(more))
+			u64 more = get_word(room, group + group_overflow);
+			if (more && trace_in_group(room, more))
 				break;
 		}
 	}
@@ -226,11 +240,21 @@ static __attribute__((noinline)) void find_trace(u64 map)
 
 INLINE struct room *room_for(struct registers *regs, struct begun *begun, u32 client, u32 how)
 {
-	u32 zero = 0;
-	struct room *room = bpf_map_lookup_elem(&scratch, &zero);
-	if (!room)
+	struct room *room = 0;
+	for (u32 number = 0; number < ROOMS; number++) {
+		room = bpf_map_lookup_elem(&scratch, &number);
+		if (!room)
+			return 0;
+		if (take_room(&room->busy))
+			break;
+		room = 0;
+	}
+	if (!room) {
+		lose(LOST_ROOM);
 		return 0;
+	}
 	struct told *told = &room->told;
+	told->partial = 0;
 	start_record(&told->header, 2, 0, goroutine_id(regs));
 	told->began = begun->time;
 	told->client = client;
@@ -240,6 +264,7 @@ INLINE struct room *room_for(struct registers *regs, struct begun *begun, u32 cl
 	told->written = 0;
 	if (bpf_probe_read_user(room->request, request_bytes & 511, (void *)begun->request)) {
 		lose(LOST_READ);
+		leave_room(&room->busy);
 		return 0;
 	}
 	return room;
@@ -253,24 +278,28 @@ INLINE void tell(struct room *room)
 	told->minor = field32(room, request_minor);
 	told->length = *(u64 *)(room->request + (request_length & 255));
 	told->tls = *(u64 *)(room->request + (request_tls & 255)) != 0;
-	told->method_bytes = copy(told->method, sizeof(told->method), field_string(room, request_method));
+	told->method_bytes = copy(room, told->method, sizeof(told->method), field_string(room, request_method));
 	told->remote_bytes = 0;
 	struct string uri;
 	if (told->client) {
 		u64 url = *(u64 *)(room->request + (request_url & 255));
 		struct string host = {};
-		bpf_probe_read_user(&host, sizeof(host), (void *)(url + url_host));
-		bpf_probe_read_user(&uri, sizeof(uri), (void *)(url + url_path));
-		told->host_bytes = copy(told->host, SMALL, host);
+		uri = host;
+		get(room, &host, sizeof(host), url + url_host);
+		get(room, &uri, sizeof(uri), url + url_path);
+		told->host_bytes = copy(room, told->host, SMALL, host);
 	} else {
 		uri = field_string(room, request_uri);
-		told->host_bytes = copy(told->host, SMALL, field_string(room, request_host));
-		told->remote_bytes = copy(told->remote, SMALL, field_string(room, request_remote));
+		told->host_bytes = copy(room, told->host, SMALL, field_string(room, request_host));
+		told->remote_bytes = copy(room, told->remote, SMALL, field_string(room, request_remote));
 	}
-	find_trace(*(u64 *)(room->request + (request_headers & 255)));
-	u32 bytes = copy(told->uri, URI, uri);
+	find_trace(room, *(u64 *)(room->request + (request_headers & 255)));
+	u32 bytes = copy(room, told->uri, URI, uri);
 	told->uri_bytes = bytes;
+	if (told->partial)
+		lose(LOST_READ);
 	send(told, sizeof(*told) - URI + (bytes & (2 * URI - 1)));
+	leave_room(&room->busy);
 }
 
 /* net/http.serverHandler.ServeHTTP(sh, rw, req): one word, an interface of two, a pointer. */
@@ -299,8 +328,8 @@ INLINE int ended(struct registers *regs, u32 how, u64 from, u32 status, u32 writ
 	if (!room)
 		return 0;
 	if (how == FINISHED) {
-		room->told.status = read_word(from + status);
-		room->told.written = read_word(from + written);
+		room->told.status = get_word(room, from + status);
+		room->told.written = get_word(room, from + written);
 		/* WriteHeader(200) is implied, and happens in the function that begins here. */
 		if (!room->told.status)
 			room->told.status = 200;
@@ -361,8 +390,8 @@ int answer(struct registers *regs)
 	if (!room)
 		return 0;
 	if (room->told.how == FINISHED) {
-		room->told.status = read_word(reply + reply_status);
-		room->told.written = read_word(reply + reply_length);
+		room->told.status = get_word(room, reply + reply_status);
+		room->told.written = get_word(room, reply + reply_length);
 	}
 	tell(room);
 	return 0;

@@ -9,11 +9,12 @@
 //! Dropping an engine detaches: the kernel puts the original byte back at each site. The same happens when the process
 //! is killed, since links live as long as their descriptors do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::{TracePoint, UProbe};
 use aya::{Ebpf, EbpfLoader, Pod};
 
 use crate::error::{Error, Result};
@@ -115,6 +116,31 @@ impl Engine {
         };
         let attached = probe.attach(point, target.path(), scope);
         attached.map(|_| ()).map_err(|e| Error::Attach { offset: site.file_offset, source: Box::new(e) })
+    }
+
+    /// Attaches `program` to a tracepoint of the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] when there is no such tracepoint, or tracefs is not mounted; [`Error::Program`] when the
+    /// kernel's verifier refuses the program.
+    pub fn attach_tracepoint(&mut self, program: &'static str, category: &str, name: &str) -> Result<()> {
+        let places = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+        if !places.iter().any(|place| Path::new(place).join("events").join(category).join(name).exists()) {
+            let missing = "tracepoints of system calls (CONFIG_FTRACE_SYSCALLS; and `mount -t tracefs tracefs \
+                           /sys/kernel/tracing`)";
+            return Err(Error::Kernel { missing });
+        }
+        let missing = || refused(program, "there is no such program");
+        let probe: &mut TracePoint = self
+            .programs
+            .program_mut(program)
+            .ok_or_else(missing)?
+            .try_into()
+            .map_err(|e| refused(program, e))?;
+        if probe.fd().is_err() {
+            probe.load().map_err(|e| refused(program, e))?;
+        }
+        probe.attach(category, name).map(|_| ()).map_err(|e| refused(program, e))
     }
 
     /// A map of the object, to keep.

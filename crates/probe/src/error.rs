@@ -67,6 +67,15 @@ pub enum Error {
         /// The fact.
         what: String,
     },
+    /// The running process cannot be stopped or read.
+    #[error("process {process} cannot be looked at")]
+    Process {
+        /// Which.
+        process: std::num::NonZeroU32,
+        /// Why.
+        #[source]
+        source: goproc::Error,
+    },
     /// The kernel refuses the program: a defect of ours, or a kernel that is too old.
     #[error("the kernel does not take the program `{program}`")]
     Program {

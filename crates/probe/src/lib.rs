@@ -22,7 +22,11 @@ pub mod engine;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod func;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod goroutines;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod http;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod memory;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod privilege;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

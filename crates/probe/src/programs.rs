@@ -27,3 +27,8 @@ pub(crate) fn func() -> Result<&'static [u8]> {
 pub(crate) fn http() -> Result<&'static [u8]> {
     object!("http")
 }
+
+/// `bpf/memory.bpf.c`.
+pub(crate) fn memory() -> Result<&'static [u8]> {
+    object!("memory")
+}

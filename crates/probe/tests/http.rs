@@ -77,7 +77,11 @@ fn compare(go: &Go, flags: &[&str], protocol: &str, number: usize) {
     assert!(logged == wanted.len() && logged >= number, "{place}: {logged}");
     let mut seen = Vec::new();
     while probe.drain(|request| seen.push(request)) > 0 {}
-    assert_eq!(probe.lost().unwrap(), probe::engine::Lost::default(), "{place}");
+    // A page that the kernel is just moving cannot be read: rare, and said of the request.
+    let partial = seen.iter().filter(|request| request.partial).count();
+    let unreadable = partial as u64;
+    assert_eq!(probe.lost().unwrap(), probe::engine::Lost { unreadable, ..Default::default() }, "{place}");
+    assert!(partial * 500 <= seen.len(), "{place}: {partial} of {}", seen.len());
     for request in &seen {
         let own = took[request.path()];
         // What was taken over is told when it is taken over.
@@ -95,6 +99,11 @@ fn compare(go: &Go, flags: &[&str], protocol: &str, number: usize) {
         assert_eq!((request.version, request.tls, request.side), (version, protocol == "h2", Side::Server));
     }
     let mut rows: Vec<Row> = seen.iter().map(row).collect();
+    // What is missing of such a request is what the log says; that it is there, and once, is still compared.
+    for (row, request) in rows.iter_mut().zip(&seen).filter(|(_, request)| request.partial) {
+        eprintln!("{place}: {request:?} is partial");
+        *row = wanted.iter().find(|wanted| wanted.1 == request.path()).unwrap().clone();
+    }
     rows.sort();
     // What a body of a HEAD response counts differs between the two servers; an HTTP/2 handler that panicked is not told.
     let same = |rows: Vec<Row>| -> Vec<Row> {

@@ -108,6 +108,8 @@ pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("CRYPTO.FALLBACK", "a device could not compute, and the processor did"),
     ("PROBE.ATTACHED", "a probe was attached to a running program"),
     ("PROBE.ENDED", "a probe was taken off: what it saw, and what it lost"),
+    ("MEMORY.MAPPED", "a running program has a file as code: its digests, and whether a seal has it"),
+    ("MEMORY.VIOLATION", "a running program has code that should not be there: what, and what was done"),
     ("SEAL.CREATED", "an artefact was sealed"),
     ("SEAL.SIGNED", "a signature was added to a seal"),
     ("SEAL.BUNDLED", "a signature of a seal was written as a Sigstore bundle: whose, and in which log"),

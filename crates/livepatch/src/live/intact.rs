@@ -9,11 +9,10 @@ use goproc::{Memory as _, Modules, Process};
 
 use super::Status;
 use super::check::{self, Target};
-use crate::control::{self, PAGE};
+use crate::control::{self, PAGE, PAGE_LENGTH as LENGTH};
 use crate::error::{Error, Result};
 use crate::patch::{Access, Head, Region, Switch};
 
-const LENGTH: usize = PAGE as usize;
 /// A digest that is not known.
 const UNKNOWN: [u8; 32] = [0; 32];
 

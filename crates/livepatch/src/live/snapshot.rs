@@ -8,7 +8,7 @@ use goproc::{Memory as _, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::build::sha256;
-use crate::control::PAGE;
+use crate::control::{PAGE, PAGE_LENGTH as LENGTH};
 use crate::error::Result;
 use crate::patch::{Head, Relied};
 
@@ -101,8 +101,6 @@ impl Snapshot {
         self.pages.len() as u64 * PAGE
     }
 }
-
-const LENGTH: usize = PAGE as usize;
 
 fn pages(process: &Process, head: &Head) -> Result<Vec<Page>> {
     let mut addresses: Vec<u64> = head.switches.iter().map(|switch| switch.entry & !(PAGE - 1)).collect();

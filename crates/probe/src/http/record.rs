@@ -64,6 +64,8 @@ pub struct Request {
     pub duration: u64,
     /// Version of the protocol.
     pub version: (u8, u8),
+    /// Something of the target could not be read at that moment, and is missing here.
+    pub partial: bool,
     /// It came over TLS.
     pub tls: bool,
     /// The header `traceparent` (W3C Trace Context), when it has its form.
@@ -104,6 +106,7 @@ impl Request {
             request_bytes: count(16)?,
             duration: header.time.saturating_sub(u64_at(record, HEADER)?),
             version: (byte(30)?, byte(31)?),
+            partial: byte(42)? != 0,
             tls: byte(32)? != 0,
             traceparent: told(TRACE, byte(33)?.into()).filter(|trace| is_traceparent(trace)),
         })

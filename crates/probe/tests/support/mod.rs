@@ -112,10 +112,25 @@ impl Running {
     }
 
     pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.hear()
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// What it has still to say when it is ended by somebody else, and the signal that ended it.
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.output, &mut rest).unwrap();
+        (std::os::unix::process::ExitStatusExt::signal(&self.child.wait().unwrap()), rest)
+    }
+
+    pub(crate) fn hear(&mut self) -> String {
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
-        assert!(!answer.is_empty(), "the program ended after `{line}`: {:?}", self.child.wait());
+        assert!(!answer.is_empty(), "the program ended: {:?}", self.child.wait());
         answer.trim().to_owned()
     }
 }

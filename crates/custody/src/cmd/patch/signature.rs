@@ -293,11 +293,10 @@ pub(super) fn vouched(
     trust: &TrustArgs,
     context: &Context,
 ) -> Result<Vouched, Failure> {
-    judge(file, opened, trust, context).map_err(|failure| {
+    judge(file, opened, trust, context).inspect_err(|failure| {
         let (patch, sha256) = (file.display().to_string(), opened.sha256());
         let turned = Turned { patch: &patch, sha256: &sha256, why: failure.to_string() };
         let _ = context.note(&turned); // it says so itself when it cannot
-        failure
     })
 }
 

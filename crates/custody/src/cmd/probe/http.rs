@@ -31,6 +31,8 @@ struct Line<'a> {
     query: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
     /// 0 where there was no response.
     status: u16,
     bytes: Option<u64>,
@@ -133,6 +135,7 @@ fn write_line(lines: &mut String, request: &Request, args: &HttpArgs, context: &
         path: request.path(),
         query: request.query().filter(|_| args.query),
         truncated: request.truncated,
+        partial: request.partial,
         status: request.status,
         bytes: request.bytes,
         request_bytes: request.request_bytes,

@@ -9,9 +9,13 @@ mod clock;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod func;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod goroutines;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod http;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod live;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod memory;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod routes;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -41,6 +45,28 @@ Examples:
 
 Exit codes: 0 it was watched, 2 no such process, file or function, 3 probes cannot be had here";
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const GOROUTINES: &str = "\
+The process stands still while they are read; for how long is printed. The executable needs its symbols and debug data, and
+must not be position-independent.
+
+Example:
+  $ custody probe goroutines --pid 4711 --json
+
+Exit codes: 0 they were counted, 2 no such process, 3 it may not be stopped, or its executable does not tell enough";
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const MEMORY: &str = "\
+First what is executable now, then every mapping that becomes executable: its file with SHA-256 and SM3, or that it
+has none. Memory that is writable and executable, of no file, of a file without a name, or other than its file, and with
+--seal every file that the seal does not have, is a violation. With --enforce new code is held until it has been judged;
+what is a violation is stopped or ended before it runs. What was there before is told, not answered.
+
+Examples:
+  $ custody probe memory --pid $$ --duration 1
+  $ custody probe memory --pid 4711 --seal payments.seal.json --enforce stop --json
+
+Exit codes: 0 nothing but files was code, 1 there was a violation, 2 no such process or seal, 3 it cannot be seen here";
 const HTTP: &str = "\
 Requests that net/http serves and sends, HTTP/1 and HTTP/2, with TLS or without, as they end. Queries are left out
 unless asked for: they may hold secrets.
@@ -66,6 +92,14 @@ enum ProbeCommand {
     /// Count calls of functions, and how long they take
     #[command(after_help = FUNC)]
     Func(FuncArgs),
+    /// Count goroutines by what they do
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[command(after_help = GOROUTINES)]
+    Goroutines(goroutines::GoroutinesArgs),
+    /// Watch memory that becomes executable, and what stands behind it
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[command(after_help = MEMORY)]
+    Memory(memory::MemoryArgs),
 }
 
 /// What is probed, and for how long.
@@ -124,6 +158,10 @@ pub(crate) fn run(args: ProbeArgs, context: &Context) -> Outcome {
     match args.command {
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         ProbeCommand::Func(args) => func::run(&args, context),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ProbeCommand::Memory(args) => memory::run(&args, context),
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ProbeCommand::Goroutines(args) => goroutines::run(&args, context),
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         ProbeCommand::Http(args) => http::run(&args, context),
         #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

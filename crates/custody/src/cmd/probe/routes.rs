@@ -108,6 +108,7 @@ mod tests {
             request_bytes: None,
             duration,
             version: (1, 1),
+            partial: false,
             tls: false,
             traceparent: None,
         }
