@@ -176,7 +176,9 @@ impl Plan {
         if image.sections.len() >= 96 || !room || self.head[start..end].iter().any(|byte| *byte != 0) {
             return Err(unsuitable("its headers have no room for another section"));
         }
-        let memory_end = image.sections.iter().map(memory_end).max().unwrap_or(image.size_of_headers.into());
+        // Behind the headers too, which sections of nothing at address zero are not: address zero is no directory.
+        let memory_end = image.sections.iter().map(memory_end).max().unwrap_or(0);
+        let memory_end = memory_end.max(image.size_of_headers.into());
         let rva = narrow(aligned(memory_end, image.section_alignment))?;
         let file_end = image.sections.iter().filter(|s| s.raw_size != 0).map(|s| s.file_range().end).max();
         let file_end = file_end.unwrap_or(image.size_of_headers.into());
