@@ -89,7 +89,7 @@ fn attached(home: &Home, times: usize) {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    panic!("no probe was attached");
+    unreachable!("no probe was attached")
 }
 
 #[test]

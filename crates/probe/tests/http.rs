@@ -150,7 +150,8 @@ fn requests_that_are_sent_are_told() {
         let mut wanted: Vec<_> = wanted.iter().filter(|row| row.5.is_empty()).map(key).collect();
         let finished = seen.iter().filter(|r| r.ending == Ending::Finished && r.status != 204);
         let mut told: Vec<_> = finished.map(|request| key(&row(request))).collect();
-        (wanted.sort(), told.sort());
+        wanted.sort();
+        told.sort();
         assert_eq!(told, wanted, "{}", go.version);
         assert!(seen.iter().all(|r| r.side == Side::Client && url.ends_with(&r.host)));
         assert!(seen.iter().any(|r| r.ending == Ending::Failed), "a panic of the server ends a round trip");

@@ -91,7 +91,7 @@ impl Kept {
 /// What the settling thread has to do.
 enum Job {
     /// Without what was submitted, there was no room for it.
-    Settle(Option<Submitted>, Batch, Option<Kept>),
+    Settle(Option<Box<Submitted>>, Batch, Option<Kept>),
     End(Reply),
 }
 
@@ -225,7 +225,7 @@ fn submit(owner: &Owner, admitted: Admitted, batch: Batch, jobs: &SyncSender<Job
         return jobs.send(Job::Settle(None, batch, kept)).map_err(|_| ());
     }
     match owner.queue_admitted(admitted) {
-        Ok(submitted) => jobs.send(Job::Settle(Some(submitted), batch, kept)).map_err(|_| ()),
+        Ok(submitted) => jobs.send(Job::Settle(Some(Box::new(submitted)), batch, kept)).map_err(|_| ()),
         Err(error) if kept.is_some() && is_full(&error) => {
             jobs.send(Job::Settle(None, batch, kept)).map_err(|_| ())
         }
@@ -265,7 +265,7 @@ fn settle(
             }
         };
         let settled = submitted.map(|submitted| {
-            owner.settle(submitted).map(|verdicts| refused(&batch.ends, verdicts).collect::<Refused>())
+            owner.settle(*submitted).map(|verdicts| refused(&batch.ends, verdicts).collect::<Refused>())
         });
         let settled = match (settled, kept) {
             (Some(Err(error)), Some(kept)) if is_full(&error) => elsewhere(owner, kept, stopping),

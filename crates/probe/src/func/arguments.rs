@@ -433,7 +433,10 @@ fn number_at(data: &[u8], at: usize) -> Option<u64> {
 fn number(kind: &Kind, word: u64) -> Value {
     match kind {
         Kind::Boolean => Value::Bool(word & 1 == 1),
-        Kind::Float { bytes: 4 } => json!(f32::from_bits((word & u64::from(u32::MAX)) as u32)),
+        Kind::Float { bytes: 4 } => {
+            let [a, b, c, d, ..] = word.to_le_bytes();
+            json!(f32::from_le_bytes([a, b, c, d]))
+        }
         Kind::Float { .. } => json!(f64::from_bits(word)),
         Kind::Integer { signed, bytes } => {
             let unused = 64 - (bytes * 8).clamp(8, 64);
