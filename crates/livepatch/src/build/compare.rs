@@ -243,7 +243,9 @@ impl<'a> Pair<'_, 'a> {
             }
             (Place::Variable(a, at), Place::Variable(b, bt)) => {
                 let (a, b) = (&self.old.variables[a], &self.new.variables[b]);
-                a.key() == b.key() && at == bt && !self.fresh.contains(b.name)
+                let numbered = is_numbered(a.name) && is_numbered(b.name);
+                let one = a.key() == b.key() && !self.fresh.contains(b.name);
+                at == bt && (one || numbered && self.same_variable(a, b))
             }
             (Place::Type, Place::Type) => {
                 let place = self.old.types.locate(self.old, old);
@@ -260,7 +262,10 @@ impl<'a> Pair<'_, 'a> {
             (Place::Foreign(_), Place::Foreign(place)) => {
                 self.old.foreign.lead(&self.new.foreign, place) == Some(old)
             }
-            (Place::Nowhere, Place::Nowhere) => self.same_mark(old, new),
+            // What a composite literal of zeros points to has no symbol and no bytes, and is zero in both.
+            (Place::Nowhere, Place::Nowhere) => {
+                self.same_mark(old, new) || (self.old.is_zeroed(old) && self.new.is_zeroed(new))
+            }
             _ => false,
         };
         self.known.borrow_mut().insert((old, new), same);

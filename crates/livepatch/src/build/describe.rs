@@ -30,6 +30,8 @@ struct Entry {
     origin: Option<usize>,
     /// Fields or parameters: a prefix and the entry of the type.
     parts: Vec<(String, Option<usize>)>,
+    /// Names of the results so far.
+    results: Vec<String>,
 }
 
 impl Descriptions {
@@ -105,7 +107,15 @@ fn read(dwarf: &Dwarf) -> gimli::Result<HashMap<usize, Entry>> {
                         Some(gimli::AttributeValue::Flag(true))
                     );
                     let prefix = if result { ">" } else { "" };
+                    let name = string(dwarf, &unit, die, gimli::DW_AT_name)?.unwrap_or_default();
                     if let Some(parent) = parent.and_then(|p| found.get_mut(&p)).filter(|p| p.is_function) {
+                        // A function that defers has its results twice: where they are returned, and on its stack.
+                        if result && name != "_" && parent.results.contains(&name) {
+                            continue;
+                        }
+                        if result {
+                            parent.results.push(name);
+                        }
                         parent.parts.push((prefix.to_owned(), reference(gimli::DW_AT_type)));
                     }
                 }
@@ -130,6 +140,7 @@ fn read(dwarf: &Dwarf) -> gimli::Result<HashMap<usize, Entry>> {
                         of: reference(gimli::DW_AT_type),
                         origin: reference(gimli::DW_AT_abstract_origin),
                         parts: Vec::new(),
+                        results: Vec::new(),
                     };
                     found.insert(offset, entry);
                     parent = Some(offset);

@@ -331,6 +331,14 @@ impl<'a> Program<'a> {
         self.data.iter().any(|(start, end)| (*start..*end).contains(&address))
     }
 
+    /// Is it in the part of the variables that begins as zeros, and has no bytes in the file?
+    pub(crate) fn is_zeroed(&self, address: u64) -> bool {
+        [("bss", "ebss"), ("noptrbss", "enoptrbss")].iter().any(|(start, end)| {
+            let (Ok(start), Ok(end)) = (self.module_word(start), self.module_word(end)) else { return false };
+            (start..end).contains(&address)
+        })
+    }
+
     pub(crate) fn is_constant(&self, address: u64) -> bool {
         self.constants.iter().any(|(start, end)| (*start..*end).contains(&address))
     }
