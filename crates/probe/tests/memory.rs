@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -83,14 +84,13 @@ fn can(test: &str) -> bool {
 }
 
 /// The next call that the probe tells of.
-fn next(probe: &mut Probe) -> Seen {
+fn next(probe: &mut Probe, waiting: &mut VecDeque<Seen>) -> Seen {
     let until = Instant::now() + Duration::from_secs(20);
-    let mut found = None;
-    while found.is_none() && Instant::now() < until {
+    while waiting.is_empty() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(2));
-        probe.drain(|seen| found = found.take().or(Some(seen)));
+        probe.drain(|seen| waiting.push_back(seen));
     }
-    found.unwrap()
+    waiting.pop_front().unwrap()
 }
 
 fn state(program: &Running) -> char {
@@ -115,6 +115,7 @@ fn every_way_to_new_code_is_seen_and_named() {
     let library = compile(folder.path(), "lib.so", "int number(void) { return 42; }", &["-shared", "-fPIC"]);
     let mut program = Running::start(&compile(folder.path(), "program", PROGRAM, &["-ldl"]));
     program.ask("data");
+    let mut waiting = VecDeque::new();
     let mut probe = Probe::attach(program.pid(), None).unwrap();
     // What was there: the program, its libraries, all of files.
     let present = memory::executable(program.pid()).unwrap();
@@ -125,20 +126,20 @@ fn every_way_to_new_code_is_seen_and_named() {
     ];
     for (line, call, writable, finding) in cases {
         assert_eq!(program.ask(line), "7");
-        let seen = next(&mut probe);
+        let seen = next(&mut probe, &mut waiting);
         assert_eq!((seen.call, seen.writable, seen.signal), (call, writable, 0), "{line}");
         let memory = memory::at(program.pid(), seen.address).unwrap().unwrap();
         assert_eq!(Finding::of(&memory), finding, "{line}");
     }
     assert_eq!(program.ask("nameless"), "7");
-    let made = next(&mut probe);
+    let made = next(&mut probe, &mut waiting);
     assert_eq!((made.call, made.name.as_str()), (Call::MemfdCreate, "payload"));
-    let seen = next(&mut probe);
+    let seen = next(&mut probe, &mut waiting);
     let memory = memory::at(program.pid(), seen.address).unwrap().unwrap();
     assert_eq!(Finding::of(&memory), Finding::Nameless);
     // A library: its path and its digest.
     assert_eq!(program.ask(library.to_str().unwrap()), "42");
-    let seen = next(&mut probe);
+    let seen = next(&mut probe, &mut waiting);
     let memory = memory::at(program.pid(), seen.address).unwrap().unwrap();
     assert_eq!(Finding::of(&memory), Finding::File);
     let file = memory.file.unwrap();
@@ -161,11 +162,12 @@ fn new_code_waits_until_it_is_judged() {
     let library = compile(folder.path(), "lib.so", "int number(void) { return 42; }", &["-shared", "-fPIC"]);
     let mut program = Running::start(&compile(folder.path(), "program", PROGRAM, &["-ldl"]));
     program.ask("data");
+    let mut waiting = VecDeque::new();
     let mut probe = Probe::attach(program.pid(), Some(Answer::Stop)).unwrap();
     for (line, result) in [(library.to_str().unwrap(), "42"), ("after", "7"), ("both", "7")] {
         program.say(line);
         becomes(&program, 'T');
-        let seen = next(&mut probe);
+        let seen = next(&mut probe, &mut waiting);
         assert_eq!(seen.signal, 19, "{line}");
         let memory = memory::at(program.pid(), seen.address).unwrap().unwrap();
         assert_eq!(memory.range.start, seen.address, "{line}");
@@ -193,10 +195,11 @@ fn writable_code_never_runs_where_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Running::start(&compile(folder.path(), "program", PROGRAM, &["-ldl"]));
     program.ask("data");
+    let mut waiting = VecDeque::new();
     let mut probe = Probe::attach(program.pid(), Some(Answer::Kill)).unwrap();
     program.say("both");
     assert_eq!(program.end(), (Some(9), String::new()), "killed before the code gave its answer");
-    let seen = next(&mut probe);
+    let seen = next(&mut probe, &mut waiting);
     assert_eq!((seen.call, seen.writable, seen.signal), (Call::Mmap, true, 9));
 }
 
@@ -212,12 +215,13 @@ fn a_go_program_that_writes_code_is_stopped() {
         let path = go.build(folder.path(), MAPPER, PLAIN);
         let mut program = Running::start(&path);
         assert_eq!(program.ask("garbage"), "done");
+        let mut waiting = VecDeque::new();
         let mut probe = Probe::attach(program.pid(), Some(Answer::Stop)).unwrap();
         assert_eq!(program.ask("garbage"), "done");
         probe.drain(|seen| panic!("{seen:?}"));
         program.say("code");
         becomes(&program, 'T');
-        let seen = next(&mut probe);
+        let seen = next(&mut probe, &mut waiting);
         assert_eq!((seen.call, seen.writable, seen.anonymous), (Call::Mmap, true, true));
         probe.release().unwrap();
         assert_eq!(program.hear(), "mapped");

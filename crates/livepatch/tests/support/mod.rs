@@ -44,11 +44,6 @@ fn release(go: &Path) -> Option<u32> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Is everything asked for, and not a sample?
-pub(crate) fn whole_matrix() -> bool {
-    std::env::var_os("CUSTODY_SOAK").is_some()
-}
-
 /// The two builds of one kind of change.
 pub(crate) struct Builds {
     pub(crate) old: PathBuf,
