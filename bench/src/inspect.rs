@@ -14,7 +14,8 @@ const PROGRAM: [&str; 5] = ["build", "-ldflags=-compressdwarf=false", "-o", "pro
 /// For a short pass: small, and already in the build cache of most.
 const SMALL: [&str; 4] = ["build", "-o", "program", "cmd/gofmt"];
 
-fn go() -> Command {
+/// The Go that programs are built with.
+pub(crate) fn go() -> Command {
     let mut command = Command::new(std::env::var_os("CUSTODY_GO").unwrap_or_else(|| "go".into()));
     command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("CGO_ENABLED", "0");
     command

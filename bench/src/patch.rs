@@ -14,6 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::Plan;
+use crate::inspect::go;
 use crate::measure::Row;
 
 /// Workers call the function without rest and make garbage; others wait, each on a thread of its own.
@@ -60,12 +61,6 @@ func main() {
 "#;
 /// Where the new build is linked.
 const ELSEWHERE: &str = "-ldflags=-T=0x6e5a1000";
-
-fn go() -> Command {
-    let mut command = Command::new(std::env::var_os("CUSTODY_GO").unwrap_or_else(|| "go".into()));
-    command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("CGO_ENABLED", "0");
-    command
-}
 
 /// The entry: skipped by name when there is no Go.
 pub(crate) fn run(plan: Plan) -> Result<Vec<Row>> {
